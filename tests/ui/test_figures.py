@@ -32,6 +32,12 @@ def test_the_tables_of_a_query(sql, tables):
         (WAY, SENT, False, ["sensors (source_db)", "PUT https://api.example.com/v1/sensors/{id}"]),
         (WAY, {**SENT, "target": "Delivering to POST _bulk in batches of 500 at https://x"}, False,
          ["sensors (source_db)", "POST https://api.example.com/v1/_bulk"]),
+        (WAY, {**SENT, "target": "Delivering to POST _bulk, up to 1,200 items a request, at https://x"}, False,
+         ["sensors (source_db)", "POST https://api.example.com/v1/_bulk, up to 1,200 items a request"]),
+        (WAY, {**SENT, "target": "Delivering to POST a,b, up to 1 item a request, at https://x"}, False,
+         ["sensors (source_db)", "POST https://api.example.com/v1/a,b, up to 1 item a request"]),
+        (WAY, {**SENT, "target": "Delivering to POST a,b/{id} at https://x"}, False,
+         ["sensors (source_db)", "POST https://api.example.com/v1/a,b/{id}"]),
         (WAY, {"api": "https://api.example.com/"}, False, ["sensors (source_db)", "https://api.example.com/sensors/{id}"]),
         ({**WAY, "http_conn_id": "search_api"}, None, False, ["sensors (source_db)", "sensors/{id} (search_api)"]),
         ({**WAY, "sql": "SELECT 1"}, SENT, False, ["a query (source_db)", "PUT https://api.example.com/v1/sensors/{id}"]),
@@ -67,6 +73,21 @@ ALL_FAILED = [[0, 0, 0], [10, 55, 55], [20, 110, 110]]
 )
 def test_delivered_and_failed_are_told_apart(figures, rates):
     assert ran("rates.js", "recentRates", figures) == rates
+
+
+@pytest.mark.parametrize(
+    ("bad", "stretches"),
+    [
+        ([0, 0, 0], []),
+        ([0, 0, 1, 0, 0], [[1, 3]]),
+        ([1, 0, 0, 0, 0, 0, 2], [[0, 1], [5, 6]]),
+        ([0, 1, 0, 1, 0, 0], [[0, 4]]),
+        ([1, 1], [[0, 1]]),
+        ([0, 1, 0, 0, 1, 0], [[0, 2], [3, 5]]),
+    ],
+)
+def test_the_line_is_red_only_where_something_fails(bad, stretches):
+    assert ran("rates.js", "failing", [{"bad": each} for each in bad]) == stretches
 
 
 def test_the_chart_says_the_same_as_the_figures():

@@ -283,3 +283,21 @@ def test_history_has_tries_and_replays_the_latest_first():
     ]
     assert found[1]["by"] == by
     assert len(ran(STEP, "historyOf", tries, None, None)) == 2
+
+
+def test_history_keeps_what_an_earlier_try_has_sent_again_and_has_each_try_once():
+    times = {"start_date": "2026-03-01T00:00:00Z", "end_date": "2026-03-01T00:05:00Z"}
+    tries = [{"try_number": 1, "state": state, **times} for state in (None, "failed")]  # cleared, and not begun again
+    tries.append({"try_number": 2, "state": "running", "start_date": "2026-03-02T00:00:00Z", "end_date": None})
+    sent = {"1": {"sent": 3, "delivered": 2, "failed": 1}}
+    for shown in (tries, tries[::-1]):
+        found = ran(STEP, "historyOf", shown, None, None, None, sent)
+        assert [(each["name"], each["state"], each["text"]) for each in found] == [
+            ("Try 2", "running", ""),
+            ("Try 1", "failed", "sent again 3: 2 delivered, 1 failed again"),
+        ]
+
+
+@pytest.mark.parametrize(("number", "these"), [(1, "this one"), (2, "these 2"), (1200, "these 1,200"), (None, "these")])
+def test_a_filtered_replay_names_what_it_sends(number, these):
+    assert ran(STEP, "nameOfFiltered", number) == f"Send {these} again (filtered)"

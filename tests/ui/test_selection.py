@@ -393,3 +393,52 @@ def test_charts_name_three_reasons_and_the_others_together():
 def test_the_limit_of_requests_is_shown_as_rows_a_second(delivered, requests, most):
     rows = [chart_row(1, {"delivered": delivered, "failed": 0, "requests": requests})]
     assert ran("chart_data.js", "chartOf", rows, {"count": 100, "seconds": 2})["most"] == most
+
+
+LIMIT = {"count": 100, "seconds": 1}
+
+
+@pytest.mark.parametrize(
+    ("report", "most"),
+    [
+        ({"delivered": 60, "failed": 40, "requests": 100}, 100),  # what failed was sent, too
+        ({"delivered": 0, "failed": 40, "requests": 40}, 100),
+        ({"delivered": 60, "failed": 40, "requests": 139, "retries": 39}, 100),
+        ({"delivered": 600, "failed": 400, "requests": 14, "retries": 4}, 10_000),
+        ({"delivered": 2, "failed": 2, "rows_loaded": 100, "rows_refused": 20, "requests": 5, "retries": 1}, 6000),
+        ({"delivered": 0, "failed": 2, "rows_loaded": 0, "rows_refused": 0, "requests": 2}, None),  # of no row it is known
+    ],
+)
+def test_what_a_limit_allows_is_told_by_the_items_of_a_request(report, most):
+    assert ran("chart_data.js", "chartOf", [chart_row(1, report)], LIMIT)["most"] == most
+
+
+def test_a_filter_hides_no_limit():
+    shown, hidden = (chart_row(n, {"delivered": 9 * n, "failed": 0, "requests": 9 * n, "reasons": {}}) for n in (0, 1))
+    assert ran("chart_data.js", "chartOf", [shown], LIMIT, [shown, hidden, chart_row(2, None)])["most"] == 100
+
+
+ENDED = row(run_id="r")
+HALF_READ = row(report={**FAILED, "complete": False})
+
+
+@pytest.mark.parametrize(
+    ("rows", "primary"),
+    [
+        ([ENDED], "replay"),
+        ([ENDED, ENDED], "replay"),
+        ([], "replay"),
+        ([HALF_READ], "resume"),
+        ([ENDED, HALF_READ], "resume"),  # both can be resumed
+        ([row(report=None)], "resume"),
+        ([row(report={**FAILED, "delivered": 0, "failed": 5, "reasons": {"http_404": 5}})], "resume"),
+        ([row(state="success")], "replay"),
+        ([row(state="success", report={**FAILED, "delivered": 0, "reasons": {"http_404": 2}})], "replay"),  # no other way
+        ([row(report={**FAILED, "rows_loaded": 3})], "resume"),
+        ([row(report={**FAILED, "reasons": {"answer_unreadable": 2}})], "resume"),
+        ([row(report={name: FAILED[name] for name in ("read", "delivered", "failed", "reasons")})], "resume"),
+        ([row(state="running"), ENDED], "replay"),  # one that cannot go on says nothing
+    ],
+)
+def test_the_filled_button_is_the_one_of_each_windows_own_tab(rows, primary):
+    assert ran("selection.js", "primaryOf", rows) == primary

@@ -21,6 +21,10 @@ const ORDER = Object.keys(STATUSES);
 /** A status of another version is shown by its name. */
 export const statusOf = ({ freshness }) => STATUSES[freshness.status] ?? { name: String(freshness.status), color: "none" };
 
+/** Whether nothing has been delivered yet; of what has no window, as a replay, there is no day until when. */
+export const isUndelivered = ({ freshness: { status, delivered_until: until }, last: { start, end } }) =>
+  !until && Date.parse(end) > Date.parse(start) && status !== "delivered" && status !== "on_time";
+
 export const openLetters = ({ dead_letters: reasons }) => Object.values(reasons).reduce((sum, number) => sum + number, 0);
 
 /** Which page to ask for: after which DAG, and how many. */

@@ -1,6 +1,6 @@
 /** The table of the page "Deliveries": a row for each task. */
 
-import { openLetters, orderAfter, statusOf } from "./deliveries_data.js";
+import { isUndelivered, openLetters, orderAfter, statusOf } from "./deliveries_data.js";
 import { NONE, count, dateTime, span } from "./format.js";
 import { C, StateBadge, Table, h, narrow } from "./kit.js";
 import { deliveryPath, windowsPath } from "./paths.js";
@@ -47,7 +47,8 @@ function Freshness({ row, zone }) {
     null,
     h(C.Badge, { colorPalette: color, variant: "solid", borderRadius: "full", px: 2 }, name),
     since && h("div", { className: "quiet" }, `since ${dateTime(since, zone)}`),
-    h("div", { className: "quiet wide" }, until ? `delivered until ${dateTime(until, zone)}` : "nothing delivered yet"),
+    until && h("div", { className: "quiet wide" }, `delivered until ${dateTime(until, zone)}`),
+    isUndelivered(row) && h("div", { className: "quiet wide" }, "nothing delivered yet"),
   );
 }
 

@@ -1,6 +1,6 @@
 /** Why a task has failed, what to do next, and what has become of it since: pure decisions over what is known of it. */
 
-import { UNREADABLE, failuresOf } from "./delivery_data.js";
+import { UNREADABLE, failuresOf, hasEnded } from "./delivery_data.js";
 import { count, counted, duration } from "./format.js";
 
 /** Whether a path was made of an endpoint with placeholders; what a secret was cut out of says nothing. */
@@ -127,6 +127,12 @@ export function replaying(replayable) {
   return { name: "Send the same requests again", count: replayable, does: `Sends ${what}; nothing else of the window.` };
 }
 
+/** "Send these 3 again (filtered)", by how many match, where that is known. */
+export function nameOfFiltered(number) {
+  const these = number === 1 ? "this one" : number == null ? "these" : `these ${count(number)}`;
+  return `Send ${these} again (filtered)`;
+}
+
 /**
  * What can be done about a task that has ended.
  *
@@ -194,20 +200,28 @@ export function isDeliveredLater(report, replay) {
 export const lastReplay = (replays, ended) =>
   (replays ?? []).filter(({ at }) => !ended || Date.parse(at) > Date.parse(ended)).at(-1) ?? null;
 
+/** A try that was cleared, and not begun again, is there twice: as it has ended, and as it waits. */
+const onceEach = (tries) =>
+  tries.filter(({ try_number: which }, place) => {
+    const same = tries.filter((other) => other.try_number === which);
+    return tries[place] === (same.find(({ state }) => hasEnded(state)) ?? same[0]);
+  });
+
 /**
  * What has happened to a window, the latest first.
  *
  * @param tries of Airflow; @param replays by other tasks; @param replay what the last try has sent again, if anything;
- * @param waits for a quota, as the report has them.
+ * @param waits for a quota, as the report has them; @param sent what earlier tries have sent again, by their number.
  * @returns of each `at`, `name`, `state`, `text`, and `by`, the task instance of another task.
  */
-export function historyOf(tries, replays, replay, waits) {
+export function historyOf(tries, replays, replay, waits, sent = {}) {
   const last = Math.max(...tries.map(({ try_number: which }) => which));
-  const own = tries.map(({ try_number: which, state, start_date: at, end_date: end }) => ({
+  const known = replay ? { ...sent, [last]: replay } : sent;
+  const own = onceEach(tries).map(({ try_number: which, state, start_date: at, end_date: end }) => ({
     at: end ?? at,
     name: `Try ${which}`,
     state,
-    text: replay && which === last ? `sent again ${count(replay.sent)}: ${delivered(replay)}` : "",
+    text: known[which] ? `sent again ${count(known[which].sent)}: ${delivered(known[which])}` : "",
     by: null,
   }));
   const others = (replays ?? []).map(({ at, by, left, ...counts }) => ({

@@ -5,7 +5,7 @@ import { NONE, count, counted, span } from "./format.js";
 import { C, Notice, React, Table, h, hidden } from "./kit.js";
 import { deliveryPath } from "./paths.js";
 import { useMayClear } from "./replay.js";
-import { idOf, lettersOf, thoseThatCan } from "./selection.js";
+import { idOf, lettersOf, primaryOf, thoseThatCan } from "./selection.js";
 import { Inner } from "./why.js";
 import { AT_ONCE, begin, close, onWork, sayProgress, stop, workOf } from "./together.js";
 
@@ -138,6 +138,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
   const any = useMemo(() => [...new Set(able.flat().map(idOf))], [able]);
   const picked = rows.filter((row) => chosen.has(idOf(row)));
   const ways = { resume: thoseThatCan(picked, "resume", reason), replay: thoseThatCan(picked, "replay", reason) };
+  const primary = primaryOf(picked, reason);
   const first = picked[0] ?? null;
   const scope = useMemo(() => first && scopeOf(dagId, first), [dagId, first && idOf(first)]);
   const mayClear = useMayClear(scope, first !== null);
@@ -151,7 +152,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
       {
         key: kind,
         size: "sm",
-        variant: kind === "replay" ? "solid" : "outline",
+        variant: kind === primary ? "solid" : "outline",
         colorPalette: "brand",
         disabled: !ways[kind].length || isBusy || mayClear !== "yes",
         onClick: () => setAsked({ kind, open: true }),
@@ -168,8 +169,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
       `All that can go on (${count(any.length)})`,
     ),
     h(C.Text, { fontSize: "sm", color: "fg.muted", "aria-live": "polite" }, `${count(picked.length)} chosen`),
-    button("replay"),
-    button("resume"),
+    [primary, primary === "replay" ? "resume" : "replay"].map(button),
     right && picked.length > 0 && h(C.Text, { fontSize: "sm" }, right),
     isBusy && hidden("Wait until the windows at work have ended."),
     h(Ask, {
