@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,14 +38,44 @@ def is_supervised() -> bool:
 
     In 2 that is not known, and counts as no.
     """
+    return _connection() is not None
+
+
+def _connection() -> Any:
+    """Return what this process asks its supervisor by; None where it has none, or is its own."""
     supervisor: Any = getattr(sys.modules.get(_RUNNER), "SUPERVISOR_COMMS", None)
-    return supervisor is not None and type(supervisor).__module__ != _IN_PROCESS
+    return None if type(supervisor).__module__ == _IN_PROCESS else supervisor
 
 
 @cache
-def _parent_of(pid: int) -> int:  # noqa: ARG001  (a copy of a process has another parent)
-    """Return which process has started this one, as it was when it was first asked."""
+def _parent() -> int:
+    """Return which process has made this one, as it was when it was first asked."""
     return os.getppid()
+
+
+def _note_parent() -> None:
+    _parent.cache_clear()
+    _parent()
+
+
+# At once, and in each copy of this process: once the author's own code has run, the parent may be another.
+_note_parent()
+os.register_at_fork(after_in_child=_note_parent)
+
+
+def _is_orphan(connection: Any) -> bool:
+    """Return whether the supervisor is gone: as this one's parent, or from the other end of its connection.
+
+    Neither says it always: who loads this package late may be an orphan by then, and ``sudo`` may be the parent.
+    """
+    if os.getppid() != _parent():
+        return True
+    stream = getattr(connection, "socket", None)  # 3.0 has none
+    if stream is None or stream.fileno() < 0:
+        return False
+    ends = select.poll()
+    ends.register(stream, 0)  # that it is closed is told in any case
+    return bool(ends.poll(0))
 
 
 @contextmanager
@@ -54,21 +85,25 @@ def watching_supervisor(on_loss: Callable[[], None]) -> Iterator[None]:
     A task has a process group of its own, and lives on when its supervisor, or its worker, is killed. Where there is no
     supervisor nothing is watched: what somebody runs by hand may outlive who started it.
 
-    :param on_loss: called in a thread of its own. Where the block does not end soon after, the process does.
+    :param on_loss: called in a thread of its own, and before the block where it is gone already; so it may be called
+        twice. Where the block does not end soon after, the process does.
     """
-    if not is_supervised():
+    connection = _connection()
+    if connection is None:
         yield
         return
-    parent, ended = _parent_of(os.getpid()), threading.Event()
+    ended = threading.Event()
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while not _is_orphan(connection):
             if ended.wait(_LOOK_SECONDS):
                 return
         on_loss()
         if not ended.wait(_LAST_SECONDS):
             os._exit(1)
 
+    if _is_orphan(connection):
+        on_loss()
     threading.Thread(target=watch, name="async-rest-supervisor", daemon=True).start()
     try:
         yield

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from airflow_async_rest.core.account.checkpoint import Resume
 from airflow_async_rest.core.bounds import USUAL
-from airflow_async_rest.core.errors import AbandonedError, AsyncRestError, KilledError
+from airflow_async_rest.core.errors import AbandonedError, AsyncRestError, KilledError, QuotaExhaustedError
 from airflow_async_rest.core.limits.adaptive import Places
 from airflow_async_rest.core.reading.source import OnDigest, Source
 
@@ -249,6 +249,7 @@ async def run_pipeline(
     in_hand: Places | None,
     stop: StopSwitch,
     on_stop: Callable[[], Collection[asyncio.Task[Any] | None]],
+    until_ended: Callable[[], Coroutine[Any, Any, None]],
     grace_seconds: float = USUAL.grace_seconds,
     finish: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
@@ -260,6 +261,8 @@ async def run_pipeline(
     :param deliver: delivers an item, or a batch of them; what it raises ends everything.
     :param in_hand: places for what the workers have, where there may be fewer; None: each has its own.
     :param on_stop: sees to it that no more requests begin, and tells which workers have one in flight.
+    :param until_ended: waits after that until these have come to their end, as long as that takes: where the quota is
+        gone nothing is urgent, and what is cut off would be done twice.
     :param grace_seconds: that these have after a stop.
     :param finish: what a worker does when there is nothing more to take.
     :raises StoppedError: when the stop was pulled.
@@ -288,20 +291,24 @@ async def run_pipeline(
         return
     everything.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, not logged
     source.stop()
+    _cancel_others(working, on_stop())
+    if stop.error is None and isinstance(everything.exception(), QuotaExhaustedError):
+        await _wait_unless_pulled(asyncio.create_task(until_ended()), stop)
     is_wanted = not isinstance(stop.error, AbandonedError)
-    await _end(working, on_stop(), grace_seconds if is_wanted else 0.0)
+    await _end(working, grace_seconds if is_wanted else 0.0)
     if stop.error is not None:
         raise stop.error
     everything.result()
 
 
-async def _end(
-    workers: list[asyncio.Task[None]], in_flight: Collection[asyncio.Task[Any] | None], grace_seconds: float
-) -> None:
-    """Let requests in flight come to their end, for a while; cancel the others now, and the late ones then."""
+def _cancel_others(workers: list[asyncio.Task[None]], in_flight: Collection[asyncio.Task[Any] | None]) -> None:
     for worker in workers:
         if worker not in in_flight:
             worker.cancel()
+
+
+async def _end(workers: list[asyncio.Task[None]], grace_seconds: float) -> None:
+    """Let workers come to their end, for a while; cancel the late ones then."""
     _, late = await asyncio.wait(workers, timeout=grace_seconds)
     for worker in late:
         worker.cancel()

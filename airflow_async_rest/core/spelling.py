@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Any
 
 _LONGEST_LINE = 200
+_LEFT_OUT = " … "
 
 
 def hint(word: Any, words: Collection[str], alike: float = 0.6) -> str:
@@ -28,10 +29,19 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 def in_short(text: str, longest: int = _LONGEST_LINE) -> str:
     """Return a text as one line; of a long one the first sentences, as many as there is room for.
 
+    Of a first sentence that is too long itself, its beginning and its end, and the last sentence where that is short:
+    there stands what can be done.
+
     :param longest: characters of it.
     """
     line = " ".join(text.split())
     if len(line) <= longest:
         return line
-    end = line.rfind(". ", 0, longest) + 1
-    return line[:end] if end else f"{line[: longest - 2].rsplit(' ', 1)[0]} …"
+    if end := line.rfind(". ", 0, longest) + 1:
+        return line[:end]
+    last = line[line.rfind(". ", 0, -1) + 1 :]
+    if len(last) > longest // 2:
+        return f"{line[: longest - 2].rsplit(' ', 1)[0]} …"
+    half = (longest - len(last) - len(_LEFT_OUT)) // 2
+    head, tail = line[:half].rsplit(" ", 1)[0], line[: -len(last)][-half:].split(" ", 1)[-1]
+    return f"{head}{_LEFT_OUT}{tail}{last}"

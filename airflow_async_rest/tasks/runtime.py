@@ -144,8 +144,8 @@ class TaskRun:
         except QuotaWaitError:
             raise
         except (Exception, AirflowTaskTimeout) as error:
-            is_wanted = not (self.report or isinstance(self.stop.error, AbandonedError))
-            if self.context is not None and is_wanted:
+            is_abandoned = isinstance(error, AbandonedError) or isinstance(self.stop.error, AbandonedError)
+            if self.context is not None and not (self.report or is_abandoned):
                 sentence = sentence_of(error, lambda text: without_known_secrets(job.settings.redact(text)))
                 self._tell_unbegun(self.context, job, sentence)
             raise

@@ -7,7 +7,7 @@ see it, as Airflow's own do. Dead letters show what XCom shows of them.
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query
 from fastapi.responses import FileResponse, StreamingResponse
@@ -27,6 +27,7 @@ from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.ui import letters, state_endpoints
+from airflow_async_rest.ui.state_endpoints import Answer
 
 _MOST_WINDOWS = 5_000
 _LONGEST_PAGE = 200
@@ -62,28 +63,28 @@ Only = Annotated[LetterFilter, Depends(_only)]
 
 
 @app.get("/dead-letters", dependencies=MAY_SEE_XCOM)
-def dead_letters(folder: Folder, only: Only, offset: Offset = 0, limit: Limit = 50) -> dict[str, Any]:
+def dead_letters(folder: Folder, only: Only, offset: Offset = 0, limit: Limit = 50) -> Answer:
     """Return a page of a task instance's dead letters; see :func:`airflow_async_rest.ui.letters.page`."""
     try:
-        return letters.page(folder, only, offset, limit)
+        return Answer(letters.page(folder, only, offset, limit))
     except DeadLetterStoreError as error:
         raise HTTPException(503, letters.why_away(error)) from error
 
 
 @app.get("/dead-letters/groups", dependencies=MAY_SEE_XCOM)
-def grouped_letters(folder: Folder, only: Only) -> dict[str, Any]:
+def grouped_letters(folder: Folder, only: Only) -> Answer:
     """Return the dead letters by what the API said; see :func:`airflow_async_rest.ui.letters.groups`."""
     try:
-        return letters.groups(folder, only)
+        return Answer(letters.groups(folder, only))
     except DeadLetterStoreError as error:
         raise HTTPException(503, letters.why_away(error)) from error
 
 
 @app.get("/dead-letters/resolved", dependencies=MAY_SEE_XCOM)
-def resolved_letters(folder: Folder, offset: Offset = 0, limit: Limit = 50) -> dict[str, Any]:
+def resolved_letters(folder: Folder, offset: Offset = 0, limit: Limit = 50) -> Answer:
     """Return a page of what was dead, and is delivered; see :func:`airflow_async_rest.ui.letters.resolved_page`."""
     try:
-        return letters.resolved_page(folder, offset, limit)
+        return Answer(letters.resolved_page(folder, offset, limit))
     except DeadLetterStoreError as error:
         raise HTTPException(503, letters.why_away(error)) from error
 
@@ -107,10 +108,9 @@ def download(folder: Folder, only: Only, format: Literal["jsonl", "csv"] = "json
 @app.get("/windows", dependencies=MAY_SEE_XCOM)
 def windows(
     dag_id: str, session: SessionDep, limit: Annotated[int, Query(ge=1, le=_MOST_WINDOWS)] = _MOST_WINDOWS
-) -> dict[str, Any]:
+) -> Answer:
     """Return the windows of a DAG; see :func:`airflow_async_rest.ui.windows.list_windows`."""
-    found: dict[str, Any] = of_airflows_tables("airflow_async_rest.ui.windows").list_windows(session, dag_id, limit)
-    return found
+    return Answer(of_airflows_tables("airflow_async_rest.ui.windows").list_windows(session, dag_id, limit))
 
 
 @app.get("/contract")
@@ -122,9 +122,8 @@ def contract() -> FileResponse:
 @app.get("/deliveries", dependencies=MAY_SEE_XCOM)
 def deliveries(
     user: UserDep, session: SessionDep, after: str = "", limit: Annotated[int, Query(ge=1, le=_MOST_DAGS)] = _MOST_DAGS
-) -> dict[str, Any]:
+) -> Answer:
     """Return a page of all DAGs' tasks; see :func:`airflow_async_rest.ui.deliveries.list_deliveries`."""
     tables = of_airflows_tables("airflow_async_rest.ui.deliveries")
     visible = partial(with_visible_xcom, session, user)
-    found: dict[str, Any] = tables.list_deliveries(session, readable_dags(user), visible, after, limit)
-    return found
+    return Answer(tables.list_deliveries(session, readable_dags(user), visible, after, limit))

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from airflow_async_rest.ui.reports import failures_in
+from airflow_async_rest.ui.reports import as_date, failures_in, window_of
 from airflow_async_rest.ui.states import TaskInstanceId
 
 _DAYS = 7
@@ -49,10 +49,7 @@ class Instance(NamedTuple):
     @property
     def window(self) -> tuple[Any, Any]:
         """The report's window; until there is one, the run's."""
-        report = self.report or {}
-        if report.get("window_start") and report.get("window_end"):
-            return report["window_start"], report["window_end"]
-        return _iso(self.start), _iso(self.end)
+        return window_of(self.report) or (_iso(self.start), _iso(self.end))
 
     @property
     def outcome(self) -> str | None:
@@ -172,13 +169,16 @@ def wait_of(instances: Sequence[Instance]) -> dict[str, Any] | None:
     for each in instances:
         waits = (each.report or {}).get("waits")
         if each.state == _WAITS and isinstance(waits, list) and waits and isinstance(waits[-1], Mapping):
-            return {name: waits[-1].get(name) for name in ("since", "until", "why")}
+            wait = waits[-1]
+            return {
+                name: text if isinstance(text := wait.get(name), str) else None for name in ("since", "until", "why")
+            }
     return None
 
 
 def _delivered_until(instances: Sequence[Instance]) -> str | None:
     """Return the latest end of a window that is delivered."""
-    ends = [end for each in instances if each.outcome == "delivered" and (end := _date(each.window[1]))]
+    ends = [end for each in instances if each.outcome == "delivered" and (end := as_date(each.window[1]))]
     return _iso(max(ends, default=None))
 
 
@@ -191,14 +191,6 @@ def _last(instance: Instance) -> dict[str, Any]:
         "start": start,
         "end": end,
     }
-
-
-def _date(text: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except (ValueError, TypeError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _iso(moment: datetime | None) -> str | None:

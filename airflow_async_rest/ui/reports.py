@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 from airflow.models.xcom import XComModel
@@ -19,6 +19,7 @@ LEFT_BY_ALL = "failed_items"
 _REPORT = "return_value"
 # What one of our tasks pushes, and what it is, so that nothing else of a backend's storage is shown.
 PUSHED: Mapping[str, type] = {_REPORT: dict, LEFT_BY_ALL: list, "preview": dict}
+_COUNTS = ("read", "delivered", "failed", "skipped", "unfinished", "rows_loaded", "rows_refused", "delivered_later")
 _LONGEST = 100_000  # characters, or bytes of a file: a report has about a thousand
 _LONGEST_PUSHED = 1_000_000  # the failed items have 48 KB at most, each byte of which JSON may write as three
 _MOST_KEPT_ELSEWHERE = 1_000
@@ -48,12 +49,32 @@ def reports_of(session: Session, *where: Any, most: int | None = None) -> dict[T
 
 def _value_of(line: Any) -> Any:
     """Return a line's value; that of a task is JSON already, which Airflow's own function tries to parse, slowly."""
-    return line.value if isinstance(line.value, dict | list) else XComModel.deserialize_value(line)
+    if isinstance(line.value, dict | list):
+        return line.value
+    with suppress(Exception):  # a text that names a class which is not there, or not allowed
+        return XComModel.deserialize_value(line)
+    return None
 
 
 def is_report(value: Any) -> bool:
     """Return whether a value is a report, or progress: a task may push anything."""
-    return isinstance(value, Mapping) and "delivered" in value
+    is_one = isinstance(value, Mapping) and "delivered" in value
+    return is_one and all(type(value[name]) is int for name in _COUNTS if name in value)
+
+
+def window_of(report: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    """Return a report's window as it has it; None where it has none."""
+    start, end = (report.get("window_start"), report.get("window_end")) if report else (None, None)
+    return (str(start), str(end)) if as_date(start) and as_date(end) else None
+
+
+def as_date(text: Any) -> datetime | None:
+    """Read a date as reports have it; None: it is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def pushed_values(session: Session, task: TaskInstanceId) -> dict[str, Any]:
@@ -68,7 +89,8 @@ def pushed_values(session: Session, task: TaskInstanceId) -> dict[str, Any]:
         if isinstance(value, str):
             with suppress(Exception):  # whatever the storage raises
                 found[key] = kept_elsewhere(value, _LONGEST_PUSHED)
-    return {key: value for key, value in found.items() if isinstance(value, PUSHED[key])}
+    found = {key: value for key, value in found.items() if isinstance(value, PUSHED[key])}
+    return {key: value for key, value in found.items() if key != _REPORT or is_report(value)}
 
 
 def kept_elsewhere(reference: str, longest: int = _LONGEST) -> Any:
@@ -142,7 +164,5 @@ def _read_each(places: Sequence[tuple[Found, Value]], read: Any) -> Iterator[tup
 
 def _is_after(at: str, ended: datetime) -> bool:
     """Return whether a replay came after a task's end: before that, the task's own report knows of it."""
-    try:
-        return datetime.fromisoformat(at) > ended
-    except (ValueError, TypeError):
-        return False
+    moment = as_date(at)
+    return moment is not None and moment > ended

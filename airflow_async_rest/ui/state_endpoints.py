@@ -3,14 +3,19 @@
 Who may see XCom sees it. Who may clear the task may ask it to replay; that is all that can be changed here.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Body, Depends, HTTPException
+from fastapi.responses import JSONResponse
 
 from airflow_async_rest.compat.core_api import MAY_CHANGE_TASK, MAY_SEE_XCOM, SessionDep, of_airflows_tables
 from airflow_async_rest.compat.task_states import kept_connection, rendered_fields, serialized_dag, task_exists
+from airflow_async_rest.core.encoding.json_encoder import encode_anything
+from airflow_async_rest.core.encoding.json_text import whole_characters
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.keeping.stores import StateStore
 from airflow_async_rest.core.letters.filter import LetterFilter
@@ -26,6 +31,18 @@ _REPLAY = f"{_PATH}/replay"
 _TO_WRITE = "0660"
 
 router = APIRouter()
+
+
+class Answer(JSONResponse):
+    """JSON with what others have written: half a surrogate pair is a replacement character, and NaN is null."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the JSON in UTF-8, which has no bytes for half a pair."""
+        try:
+            return orjson.dumps(content)
+        except orjson.JSONEncodeError:
+            text = whole_characters(json.dumps(content, ensure_ascii=False, default=str))
+            return encode_anything(json.loads(text, parse_constant=lambda _: None))
 
 
 def _task(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskInstanceId:
@@ -53,15 +70,15 @@ def _stored(task: TaskInstanceId, session: Any, mode: str = "0640") -> Iterator[
 
 
 @router.get(_PATH, dependencies=MAY_SEE_XCOM)
-def stored_values(task: Task, session: SessionDep) -> dict[str, Any]:
+def stored_values(task: Task, session: SessionDep) -> Answer:
     """Return what a task instance has stored, as Airflow's own endpoint lists it."""
     with _stored(task, session) as store:
         found = [{"key": key, "value": value} for key in KEYS if (value := store.get(key)) is not None]
-    return {"task_state_store": found, "total_entries": len(found)}
+    return Answer({"task_state_store": found, "total_entries": len(found)})
 
 
 @router.get(_CHANGES, dependencies=MAY_SEE_XCOM)
-def changes(task: Task, session: SessionDep) -> dict[str, Any]:
+def changes(task: Task, session: SessionDep) -> Answer:
     """Return what of the task has changed in its DAG since it ran, by name, and its endpoint as it is now."""
     defined = defined_fields(serialized_dag(session, task.dag_id), task.task_id)
     rendered = rendered_fields(session, *task)
@@ -71,24 +88,23 @@ def changes(task: Task, session: SessionDep) -> dict[str, Any]:
     api = progress.get("api") if isinstance(progress, dict) else None
     if isinstance(conn_id := rendered.get("http_conn_id"), str) and has_moved(api, kept_connection(session, conn_id)):
         changed = [*changed, *(["http_conn_id"] if "http_conn_id" not in changed else [])]
-    return {"changed": changed, "endpoint": endpoint_of(defined)}
+    return Answer({"changed": changed, "endpoint": endpoint_of(defined)})
 
 
 @router.get(_PUSHED, dependencies=MAY_SEE_XCOM)
-def pushed(task: Task, session: SessionDep) -> dict[str, Any]:
+def pushed(task: Task, session: SessionDep) -> Answer:
     """Return what the task instance has pushed; see :func:`airflow_async_rest.ui.reports.pushed_values`."""
-    found: dict[str, Any] = of_airflows_tables("airflow_async_rest.ui.reports").pushed_values(session, task)
-    return found
+    return Answer(of_airflows_tables("airflow_async_rest.ui.reports").pushed_values(session, task))
 
 
 @router.get(_PATH + "/{key}", dependencies=MAY_SEE_XCOM)
-def stored_value(task: Task, session: SessionDep, key: str) -> dict[str, Any]:
+def stored_value(task: Task, session: SessionDep, key: str) -> Answer:
     """Return one value."""
     with _stored(task, session) as store:
         value = store.get(key) if key in KEYS else None
     if value is None:
         raise HTTPException(404, f"The task instance has stored nothing as {key!r}.")
-    return {"key": key, "value": value}
+    return Answer({"key": key, "value": value})
 
 
 @router.put(_REPLAY, dependencies=MAY_CHANGE_TASK, status_code=204)

@@ -14,7 +14,7 @@ from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
 from airflow_async_rest.compat.task_states import serialized_dag
-from airflow_async_rest.ui.reports import LEFT_BY_ALL, Failed, failures_in, is_report, replays_of, reports_of
+from airflow_async_rest.ui.reports import LEFT_BY_ALL, Failed, failures_in, is_report, replays_of, reports_of, window_of
 from airflow_async_rest.ui.states import Place, TaskInstanceId, progress_of
 
 _RUN_STATE = DagRun._state.label("run_state")  # noqa: SLF001  (its public name is no column)
@@ -134,8 +134,8 @@ def _window(line: Any, report: Mapping[str, Any] | None, replay: Mapping[str, An
     """Return one task instance; its window is the report's, and until there is one its run's."""
     shown = dict(line._mapping)  # noqa: SLF001  (SQLAlchemy's documented name)
     shown |= {"run_start": line.start, "run_end": line.end}
-    if report is not None and report.get("window_start") and report.get("window_end"):
-        shown |= {"start": report["window_start"], "end": report["window_end"]}
+    if window := window_of(report):
+        shown |= {"start": window[0], "end": window[1]}
     shown["report"] = None if report is None else {name: report[name] for name in _COUNTS if name in report}
     shown["replay"] = replay
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in shown.items()}

@@ -1,5 +1,6 @@
 """What older versions of Airflow say of a task, and of those before it, is what 3.3 says."""
 
+import socket
 import sys
 import threading
 from types import ModuleType, SimpleNamespace
@@ -143,6 +144,30 @@ def test_who_has_no_supervisor_or_one_in_its_own_process_is_not_rescheduled(supe
     assert not task_context.can_be_rescheduled()
     supervised(InProcessSupervisorComms(supervisor=None))
     assert not task_context.can_be_rescheduled()
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_supervisor_that_has_closed_its_end_is_gone_before_the_block_and_in_it(supervised, is_gone):
+    """As of a task whose parent is sudo, or that loads this package late: its parent says nothing."""
+    ours, theirs = socket.socketpair()
+    supervised(SimpleNamespace(socket=ours))
+    lost = threading.Event()
+    theirs.sendall(b"an answer that nobody has read")
+    if is_gone:
+        theirs.close()
+    with ours, theirs, task_context.watching_supervisor(lost.set):
+        assert lost.is_set() is is_gone
+        theirs.close()
+        assert lost.wait(30)
+
+
+def test_a_connection_that_this_process_has_closed_says_nothing(supervised):
+    ours, theirs = socket.socketpair()
+    ours.close()
+    supervised(SimpleNamespace(socket=ours))
+    lost = threading.Event()
+    with theirs, task_context.watching_supervisor(lost.set):
+        assert not lost.is_set()
 
 
 def test_in_2_nobody_is_rescheduled(monkeypatch):

@@ -53,6 +53,9 @@ def test_a_number_stands_with_its_noun(count, words, expected):
         ("One sentence. Another one. A third.", "One sentence. Another one."),
         ("one sentence that is too long to be shown", "one sentence that is too …"),
         ("x" * 40, "x" * 28 + " …"),
+        ("the table that is meant has no column b. Write a.", "the … b. Write a."),
+        ("a sentence too long for it. The last one is it as well.", "a sentence too long for it."),
+        ("one that is much too long to stand here. As is this.", "one … here. As is this."),
     ],
 )
 def test_a_long_text_is_cut_where_a_reader_would(text, expected):

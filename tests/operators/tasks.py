@@ -2,8 +2,10 @@
 
 import errno
 import os
+import select
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 READINGS = "SELECT i AS id, i * 1.5 AS value FROM generate_series(1, {rows}) AS i ORDER BY i"
 
@@ -37,7 +39,9 @@ def make_task():
         from airflow_async_rest.core.letters.part_files import PartFiles
 
         PartFiles._write_whole = full_disk
-    return sql_to_rest(
+    if os.environ.get("OUTLIVES_IN") == "plain task":
+        return plain_task()
+    task = sql_to_rest(
         sql=os.environ.get("TAKES") or READINGS.format(rows=os.environ["ROWS"]),
         read_only="TAKES" not in os.environ,
         max_failures=int(os.environ.get("MAX_FAILURES", "0")),
@@ -47,6 +51,32 @@ def make_task():
         response_check=block if "BLOCKS" in os.environ else None,
         **(in_batches(int(os.environ["BATCH"])) if "BATCH" in os.environ else {}),
     )
+    if os.environ.get("OUTLIVES_IN") == "hook":
+        task._pre_execute_hook = outlive_parent
+    return task
+
+
+def plain_task():
+    """A plain task that delivers once its supervisor is gone."""
+    from airflow.sdk import task
+
+    @task(task_id="push")
+    def push():
+        outlive_parent()
+        from airflow_async_rest.hooks.rest import AsyncRestHook
+
+        items = [{"id": i} for i in range(int(os.environ["ROWS"]))]
+        return AsyncRestHook("search_api").deliver(items, endpoint="readings/{id}", method="PUT", key="id")
+
+    return push().operator
+
+
+def outlive_parent(context=None):
+    """Say in the file ``BEGUN`` that it is here, and wait until the process that started this one has ended."""
+    parent = os.pidfd_open(os.getppid())
+    Path(os.environ["BEGUN"]).touch()
+    select.select([parent], [], [])
+    os.close(parent)
 
 
 def block(response):

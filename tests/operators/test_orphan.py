@@ -6,11 +6,12 @@ import select
 import signal
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
 from task_runner import Supervisor, run_try, spawn_try
-from tasks import ids, make_task
+from tasks import ids, make_task, rest_to_sql, sql_to_rest
 
 SOON_SECONDS = 2.0
 
@@ -73,6 +74,17 @@ def test_one_that_cannot_stop_is_ended(places, supervisor, orphaned):
     assert lived < SOON_SECONDS
 
 
+@pytest.mark.parametrize("where", ["plain task", "hook"])
+def test_one_whose_supervisor_is_gone_before_it_begins_sends_nothing(places, supervisor, orphaned, tmp_path, where):
+    """The author's own work comes first, and takes its time."""
+    begun = tmp_path / "begun"
+    lived, _ = orphaned(lambda api: begun.exists(), ROWS="2000", BEGUN=str(begun), OUTLIVES_IN=where)
+    assert lived < SOON_SECONDS
+    assert places.seen == []
+    after = Supervisor(supervisor.path)
+    assert (after.data["xcom"], after.checkpoint) == ({}, None)
+
+
 def test_one_that_was_suspended_while_its_retry_did_all_stops_when_it_goes_on(
     places, supervisor, tmp_path, monkeypatch
 ):
@@ -99,6 +111,43 @@ def test_one_that_was_suspended_while_its_retry_did_all_stops_when_it_goes_on(
     assert len(places.seen) - before < 500  # of 1,700: what it sent until it wrote, or looked, once more
     assert {file: file.read_bytes() for file in state.rglob("*") if file.is_file()} == kept
     assert [retry.report[name] for name in ("read", "delivered", "failed", "unfinished")] == [2000, 2000, 0, 0]
+
+
+def taken_over(supervisor, number):
+    """Have a later try take the state over, and leave its report."""
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="microseconds")
+    supervisor.data["state"]["try"] = [number, soon, "another", supervisor.data["state"]["try"][3]]
+    supervisor.data["xcom"]["return_value"] = "of the later try"
+
+
+def plain(**arguments):
+    from airflow.sdk import task
+
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    @task(task_id="push")
+    def push():
+        items = [{"id": i} for i in range(1, 101)]
+        return AsyncRestHook("search_api").deliver(items, endpoint="readings/{id}", method="PUT", **arguments)
+
+    return push().operator
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(("make", "status"), [(sql_to_rest, 200), (sql_to_rest, 422), (plain, 200), (rest_to_sql, 404)])
+def test_one_that_was_replaced_leaves_the_report_of_the_later_one(places, supervisor, warehouse, make, status, number):
+    """A first try, too, which has no other report to leave."""
+
+    def answer(seen):
+        if int(seen.path.rpartition("/")[2]) == 100:
+            taken_over(supervisor, number)
+        return status
+
+    places.answer = answer
+    outcome, error = run_try(make(concurrency=1), supervisor)
+    assert (outcome, str(error)) == ("up_for_retry", "a later try of this task has taken over its state")
+    assert supervisor.data["xcom"] == {"return_value": "of the later try"}
+    assert "progress" not in supervisor.data["state"]
 
 
 def test_a_run_by_hand_is_not_watched():

@@ -244,6 +244,17 @@ def test_dead_letters_that_cannot_be_written_make_it_a_retry_and_no_start_is_pro
     assert "goes on by itself" not in logged()
 
 
+def test_a_clock_that_was_ahead_costs_no_retry(places, supervisor):
+    """That of the worker which had the first sitting: the next one seems to have begun before it."""
+    places.answer = quota = Quota(60)
+    assert run_try(sql_to_rest(retries=0), supervisor, max_tries=0)[0] == "up_for_reschedule"
+    ahead = datetime.now(UTC) + timedelta(minutes=5)
+    supervisor.data["state"]["try"][1] = ahead.isoformat(timespec="microseconds")
+    again = {"max_tries": 0, "reschedules": 1}
+    assert sittings(lambda: sql_to_rest(retries=0), supervisor, quota, **again) == (1, "success")
+    assert sorted(ids(places.delivered)) == list(range(1, 101))
+
+
 def test_instances_of_a_mapped_task_wait_each_for_itself(places, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", str(tmp_path / "state"))
     places.answer = quota = Quota(60)

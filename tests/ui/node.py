@@ -6,7 +6,8 @@ import subprocess
 
 from checkout import REPOSITORY, skip_or_fail
 
-_STATIC = REPOSITORY / "airflow_async_rest" / "ui" / "static"
+# The address of the files, for an expression that imports more than one.
+STATIC = (REPOSITORY / "airflow_async_rest" / "ui" / "static").as_uri()
 
 
 def ran(file: str, function: str, *arguments):
@@ -18,7 +19,7 @@ def evaluated(file: str, expression: str):
     """Return what an expression gives, or promises, in which ``found`` is what a file exports."""
     if shutil.which("node") is None:
         skip_or_fail("needs Node.js")
-    module = json.dumps((_STATIC / file).as_uri())
+    module = json.dumps(f"{STATIC}/{file}")
     script = f"const found = await import({module});\nconsole.log(JSON.stringify((await {expression}) ?? null))"
     command = ["node", "--input-type=module", "-"]
     done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=60, check=False)

@@ -126,6 +126,8 @@ def test_it_is_said_for_what_a_task_waits():
     waits = report(waits=[{"since": at(9), "until": at(5), "why": "x"}, wait])
     assert wait_of([instance("success", waits), instance("up_for_reschedule", waits)]) == wait
     assert wait_of([instance("running", waits)]) is None
+    other = report(waits=[{"since": 5, "until": ["x"], "why": {"a": "b"}}])
+    assert wait_of([instance("up_for_reschedule", other)]) == {"since": None, "until": None, "why": None}
     for other in (None, report(), report(waits=[]), report(waits="x"), report(waits=[5])):
         assert wait_of([instance("up_for_reschedule", other)]) is None
 
@@ -147,6 +149,14 @@ def test_a_row_has_the_last_window_and_not_a_preview():
     }
     assert row["freshness"] == {"status": "running", "since": NOW.isoformat(), "delivered_until": own["window_end"]}
     assert (row["rows"]["day"], row["rows"]["week"], row["since"]) == (0, 7, None)
+
+
+@pytest.mark.parametrize("wrong", [5, {"a": 1}, "tomorrow", ["x"]])
+def test_a_window_that_is_none_is_not_shown(wrong):
+    told = instance("success", report(window_start=wrong, window_end=wrong))
+    row = row_of(dag(), [told], NOW)
+    ends = [row["last"]["end"], row["freshness"]["delivered_until"]]
+    assert (row["last"]["start"], ends) == ((NOW - timedelta(days=1)).isoformat(), [NOW.isoformat()] * 2)
 
 
 def test_a_mapped_task_is_one_row_and_has_failed_where_one_of_its_instances_has():

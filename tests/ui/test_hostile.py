@@ -44,6 +44,43 @@ def test_hostile_texts_are_json_that_no_browser_takes_for_a_page(client_of, dag_
         assert "html" not in answer.headers["content-type"]
 
 
+IS_JSON = {"Content-Type": "application/json"}
+HALF = "half \ud800 a pair"
+
+
+def test_half_a_surrogate_pair_is_a_replacement_character_wherever_it_stands(
+    client_of, dag_runs, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path))
+    excerpts = [
+        '{"message": "half \\ud800 a pair"}',
+        'half \\ud800 a pair {"x": "\\udc00"}',
+        '{"message": "cut \\ud83d',
+    ]
+    DeadLetterFolder(tmp_path.joinpath(*TASK.values(), "-1"), 1).write(
+        [letter(index, excerpt=excerpt) for index, excerpt in enumerate(excerpts)]
+    )
+    wait = {"since": None, "until": None, "why": HALF}
+    told = report(8, 3, reasons={HALF: 3}, error=HALF, waits=[wait])
+    dag_runs("half", ("failed", told), ("up_for_reschedule", None, told))
+    client = client_of("ann")
+    of_run = "api/v2/dags/half/dagRuns/run{}/taskInstances/post"
+    stored = f"{of_run.format(1)}/state-store"
+    asked = json.dumps({"value": {"reasons": [HALF], "search": HALF}})
+    assert client.put(f"/async-rest/{stored}/replay", content=asked, headers=IS_JSON).status_code == 204
+    paths = ["deliveries", "windows?dag_id=half", f"{of_run.format(0)}/pushed", stored, f"{stored}/replay"]
+    for path in paths:
+        answer = client.get(f"/async-rest/{path}")
+        assert (answer.status_code, "half \ufffd a pair" in answer.text) == (200, True), path
+    for path in ("dead-letters", "dead-letters/groups"):
+        answer = client.get(f"/async-rest/{path}", params=TASK)
+        assert (answer.status_code, "half \ufffd a pair" in answer.text, "cut \ufffd" in answer.text) == (
+            200,
+            True,
+            True,
+        )
+
+
 def routes():
     """Return every route of the package's application: path and methods."""
     from fastapi.routing import APIRoute

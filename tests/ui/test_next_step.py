@@ -3,6 +3,8 @@
 import pytest
 from ui.node import ran
 
+from airflow_async_rest.core.requests.builder import EndpointTemplate
+
 STEP = "next_step.js"
 SOME = {"complete": True, "read": 100, "delivered": 97, "failed": 3, "skipped": 0, "unfinished": 0}
 SOME |= {"reasons": {"http_422": 2, "timeout": 1}, "error": "3 of 100 items failed"}
@@ -193,10 +195,63 @@ def test_an_error_is_titled_by_what_is_known(kind, is_unsure, title):
         ("bulk", "bulk", True),
         ("bulk", "bulks", False),
         ("keys/{id}", "***/7", True),
+        ("messwerte/größe/{id}", "messwerte/gr%C3%B6%C3%9Fe/1", True),
+        ("messwerte/größe/{id}", "messwerte/grosse/1", False),
+        ("my things/{id}", "my%20things/1", True),
+        ("a|b/{id}", "a%7Cb/1", True),
+        ("a|b/{id}", "a/1", False),
+        ("s/[{id}]", "s/%5B1%5D", True),
+        ("s/{id}#x", "s/1%23x", True),
+        ("s/{id}^", "s/1%5E", True),
+        ("%C3%A9/{id}", "%c3%a9/1", True),
+        ("s/100%/{id}", "s/100%/%2525", True),  # a value that is "%25"
+        ("s/{id}", "s/a%2Fb", True),  # a value that is "a/b"
+        ("s/{id}/x", "s/a%2Fx", False),
+        ("s/%2F{id}", "s/%2F1", True),
+        ("s/{id}", "s/%0A", True),
+        ("s/{a/b}?q={id?}", "s/1", True),
     ],
 )
 def test_a_dead_letters_path_tells_whether_the_endpoint_is_still_the_same(endpoint, path, fit):
     assert ran(STEP, "fits", endpoint, path) is fit
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["messwerte/größe/{id}", "my things/{id}", "a|b/{id}", "s/[{id}]", "s/{id}#x", "s('{id}')/\\", "/s/{id}/"],
+)
+@pytest.mark.parametrize("value", [1, "é ü/", "a/b", "%25", "?x", "\n"])
+def test_what_an_endpoint_makes_of_a_row_fits_it(endpoint, value):
+    path, _ = EndpointTemplate(endpoint).render({"id": value})
+    assert ran(STEP, "fits", endpoint, path) is True
+    assert ran(STEP, "fits", f"x{endpoint}", path) is False
+
+
+REFUSED = "The credentials were refused: correct them."
+MOSTLY = "at least 90 % of the last 200 items failed, the last one with"
+
+
+@pytest.mark.parametrize(
+    ("error", "reasons", "is_refused"),
+    [
+        ("the API answers 401: check login, password or token of connection 'api'", {}, True),
+        ("the proxy answers 407 Proxy Authentication Required: check user name", {}, True),
+        ("the token endpoint of login.example.com gives no token: it answers 401", {}, True),
+        ("the token endpoint of login.example.com gives no token for now: it answers 503", {}, False),
+        ("stopped", {"http_401": 3}, True),
+        (None, {"proxy": 3, "timeout": 1}, True),
+        (f"{MOSTLY} http_401: 'no'", {"http_401": 190}, True),
+        (f"{MOSTLY} http_422: 'sensor 401: unknown type'", {"http_422": 190}, False),
+        (f"{MOSTLY} http_422: 'the API answers 401: no'", {"http_422": 190}, False),
+        (f"{MOSTLY} http_422: 'no'", {"http_422": 189, "http_401": 1}, False),
+        ("column 'a' is missing in row 407", {}, False),
+        ("no connection to 10.0.0.7:401 could be made", {"connection": 2}, False),
+        ("stopped", {"http_4010": 3}, False),
+    ],
+)
+def test_credentials_are_refused_where_the_reasons_or_our_own_words_say_so(error, reasons, is_refused):
+    figures = {**STOPPED, "error": error, "reasons": reasons}
+    assert (ran(STEP, "nextStep", {"state": "failed", "figures": figures})["why"] == REFUSED) is is_refused
 
 
 def test_what_differs_is_named_once():

@@ -99,6 +99,32 @@ def test_without_a_backend_a_text_leads_nowhere(client_of, dag_runs, tmp_path):
     assert of_run(client_of("vic"), "no_backend") == (None, None)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"__classname__": "evil.X", "__version__": 1, "__data__": {}}',
+        '{"__classname__": "datetime.datetime", "__version__": 9, "__data__": "x"}',
+        "[" * 90_000,
+        {**report(3), "delivered": "3"},
+        {**report(3), "failed": None},
+        {**report(3), "failed": 1.5},
+        {**report(3), "read": True},
+        report(3, skipped=["x"]),
+        report(3, rows_loaded="many"),
+    ],
+)
+def test_what_a_function_returns_instead_of_a_report_breaks_nothing_for_others(client_of, dag_runs, value):
+    dag_runs("other", ("success", report(3)))
+    dag_runs("returns", ("success", value, value), operator="_PythonDecoratedOperator")
+    client = client_of("vic")
+    found = client.get("/async-rest/deliveries")
+    assert found.status_code == 200, found.text
+    assert {row["dag_id"] for row in found.json()["rows"]} == {"other", "returns"}
+    [window] = windows(client, "returns")["windows"]
+    assert window["report"] is None
+    assert pushed(client, "returns") == {"failed_items": []}
+
+
 def test_storage_that_is_away_is_not_asked_for_each_report(client_of, dag_runs, storage, monkeypatch):
     from airflow.providers.common.io.xcom.backend import XComObjectStorageBackend
 

@@ -287,6 +287,47 @@ def test_clears_are_asked_for_one_after_another_also_after_one_that_fails():
     assert evaluated("together.js", script) == {"most": 1, "told": ["fulfilled", "rejected", "fulfilled"]}
 
 
+@pytest.mark.parametrize(
+    ("states", "paused", "told"),
+    [
+        ([None, "queued", None, "running", "success"], [True, True, False], ["The DAG is paused", ""]),
+        (["scheduled", "success"], [False], []),
+        ([None, "success"], [404], []),  # it is a hint
+        (["running", "success"], [], []),
+    ],
+)
+def test_what_waits_for_a_paused_dag_says_so(states, paused, told):
+    script = f"""(async () => {{
+      const states = {json.dumps(states)}, paused = {json.dumps(paused)}, told = [];
+      const calls = {{
+        goOn: async () => {{}},
+        taskInstance: async () => ({{ state: states.shift() }}),
+        dagOf: async (dagId) => {{
+          const is = paused.shift();
+          if (dagId !== "d" || typeof is !== "boolean") throw new Error("away");
+          return {{ is_paused: is }};
+        }},
+        pushedValues: async () => ({{}}),
+        pause: async () => {{}},
+      }};
+      const {{ status }} = await found.workOn({{ dagId: "d" }}, {{ kind: "resume" }}, calls, (text) => told.push(text));
+      return {{ told, status, left: paused.length }};
+    }})()"""
+    found = evaluated("together.js", script)
+    assert [text.split(":")[0] for text in found["told"]] == told
+    assert (found["status"], found["left"]) == ("done", 0)
+
+
+def test_what_a_window_waits_for_is_shown_beside_it():
+    script = """(async () => {
+      const notes = [];
+      const work = async (item, place, say) => { say("waits"); return { status: "done", text: "" }; };
+      await found.workThrough(["a"], work, 1, (place, result) => notes.push(result));
+      return notes.map(({ status, text }) => [status, text]);
+    })()"""
+    assert evaluated("together.js", script) == [["working", ""], ["working", "waits"], ["done", ""]]
+
+
 DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0}
 
 
@@ -406,7 +447,10 @@ LIMIT = {"count": 100, "seconds": 1}
         ({"delivered": 60, "failed": 40, "requests": 139, "retries": 39}, 100),
         ({"delivered": 600, "failed": 400, "requests": 14, "retries": 4}, 10_000),
         ({"delivered": 2, "failed": 2, "rows_loaded": 100, "rows_refused": 20, "requests": 5, "retries": 1}, 6000),
-        ({"delivered": 0, "failed": 2, "rows_loaded": 0, "rows_refused": 0, "requests": 2}, None),  # of no row it is known
+        (
+            {"delivered": 0, "failed": 2, "rows_loaded": 0, "rows_refused": 0, "requests": 2},
+            None,
+        ),  # of no row it is known
     ],
 )
 def test_what_a_limit_allows_is_told_by_the_items_of_a_request(report, most):
@@ -433,7 +477,10 @@ HALF_READ = row(report={**FAILED, "complete": False})
         ([row(report=None)], "resume"),
         ([row(report={**FAILED, "delivered": 0, "failed": 5, "reasons": {"http_404": 5}})], "resume"),
         ([row(state="success")], "replay"),
-        ([row(state="success", report={**FAILED, "delivered": 0, "reasons": {"http_404": 2}})], "replay"),  # no other way
+        (
+            [row(state="success", report={**FAILED, "delivered": 0, "reasons": {"http_404": 2}})],
+            "replay",
+        ),  # no other way
         ([row(report={**FAILED, "rows_loaded": 3})], "resume"),
         ([row(report={**FAILED, "reasons": {"answer_unreadable": 2}})], "resume"),
         ([row(report={name: FAILED[name] for name in ("read", "delivered", "failed", "reasons")})], "resume"),

@@ -9,6 +9,8 @@ from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.account.stored import checked_totals
 
 _MOST_KEPT, _LONGEST_WHY = 20, 300
+# A scheduler that hears of a task's end after it has queued it again takes that for a failure; its loop may take 5 s.
+_LEAST_SECONDS = 15.0
 _NONE = Try(0, ())
 
 
@@ -54,7 +56,8 @@ class Waits:
         :param most: from the beginning of the first wait to the end of the last.
         """
         left = (most - (now - (self.began or now))).total_seconds()
-        return now + timedelta(seconds=min(left, seconds + jitter)) if 0 < left >= seconds else None
+        least = max(seconds, _LEAST_SECONDS)
+        return now + timedelta(seconds=min(left, max(least, seconds + jitter))) if least <= left else None
 
     def and_then(self, now: datetime, until: datetime, why: str, counts: Mapping[str, Any]) -> Self:
         """Return them with one more."""

@@ -236,6 +236,7 @@ class BatchDelivery:
         for item, result in pairs:
             of_verdict[result.verdict].append((item, result))
         again, failed = of_verdict[Verdict.RETRY], of_verdict[Verdict.REFUSED]
+        stopped: StoppedError | None = None
         # Without its culprits, a request that was refused for them is another one: this was no attempt at it.
         if failed and self._is_refused(answer.response):
             last = group.failures >= self._retry.max_attempts
@@ -246,14 +247,17 @@ class BatchDelivery:
         # First, so that what fails is judged in the light of what does not, and is all that a stop leaves unfinished.
         self._note_delivered([item for item, _ in of_verdict[Verdict.DELIVERED]], answer.already_there)
         if again and last:
-            self._sender.heed_pause(answer.response)
-            # In the order of the request: a replay sends dead letters in the order in which they were written.
-            again, failed = [], [pair for pair in pairs if pair[1].verdict is not Verdict.DELIVERED]
+            try:
+                self._sender.heed_pause(answer.response)
+            except StoppedError as error:  # what may pass is left for after the pause, and is no failure
+                stopped = error
+            else:
+                # In the order of the request: a replay sends dead letters in the order in which they were written.
+                again, failed = [], [pair for pair in pairs if pair[1].verdict is not Verdict.DELIVERED]
         group.reason = again[0][1].reason if again else ""
         answered_alike = answer.of_all is not None and answer.of_all.status is not None
-        self._settle_failed(
-            group, failed, most_news=_MOST_NEWS if answered_alike else len(failed), by_item=answer.of_all is None
-        )
+        most_news = _MOST_NEWS if answered_alike else len(failed)
+        self._settle_failed(group, failed, stopped, most_news=most_news, by_item=answer.of_all is None)
         return [item for item, _ in again], len(failed)
 
     def _note_delivered(self, items: list[Item], already_there: int) -> None:
@@ -262,9 +266,19 @@ class BatchDelivery:
         self._recorder.delivered(items, already_there)
 
     def _settle_failed(
-        self, group: _Group, failed: list[tuple[Item, ItemResult]], *, most_news: int, by_item: bool
+        self,
+        group: _Group,
+        failed: list[tuple[Item, ItemResult]],
+        stopped: StoppedError | None,
+        *,
+        most_news: int,
+        by_item: bool,
     ) -> None:
-        stopped: StoppedError | None = None
+        """Settle what failed.
+
+        :param stopped: why nothing more is sent.
+        :raises StoppedError: that, or what settling raised, once all of them are settled.
+        """
         for place, (item, result) in enumerate(failed):
             try:
                 self._settle(self._letter(group, item, result), is_news=place < most_news, is_own=by_item)

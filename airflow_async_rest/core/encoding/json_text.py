@@ -26,6 +26,11 @@ def comes_back(text: bytes) -> bool:
     return not (_HALF_A_CHARACTER.search(text) and _HALF_A_CHARACTER.search(_WHOLE_CHARACTER.sub(b"", text)))
 
 
+def whole_characters(text: str) -> str:
+    """Return a text that UTF-8 can carry: with a replacement character for half a character, which people see so."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _depth(text: bytes) -> int:
     brackets = _BRACKET.findall(_STRING.sub(b"", text))
     return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0)

@@ -308,8 +308,8 @@ class Replaying(Continuing):
         if not unfinished and totals.complete:
             return None
         return FailuresError(
-            "the dead letters are sent, but an earlier try of this task stopped before it had read all its rows: "
-            "clear the task, and it goes on there",
+            "the chosen dead letters are sent, but an earlier try of this task stopped before it had read all its "
+            "rows: clear the task, and it goes on there",
             permanent=True,
         )
 

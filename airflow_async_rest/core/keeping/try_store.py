@@ -71,6 +71,8 @@ class Claim(NamedTuple):
         where ``airflow tasks test`` runs the task); only a try that asked to be rescheduled starts twice with one.
         Clocks of workers decide within one run only: what another life has left would stand for rows of this one.
 
+        :param is_rescheduled: whether a sitting of this very try has asked for another one: that is this one, whatever
+            the clocks say.
         :param was_cleared: whether somebody has cleared the task in this life of its run, with which the run may have
             begun once more.
         """
@@ -81,7 +83,8 @@ class Claim(NamedTuple):
                 return Turn.IS_OVER
             if order > 0:
                 return Turn.GOES_ON if was_cleared and self.try_number > last.try_number else Turn.BEGINS
-            if self.try_number <= last.try_number and self.started and self.started < last.started:
+            is_next = is_rescheduled and self.try_number == last.try_number
+            if self.try_number <= last.try_number and self.started and self.started < last.started and not is_next:
                 return Turn.IS_OVER
         if self.try_number > 1:
             return Turn.GOES_ON if last is None or self.try_number >= last.try_number else Turn.BEGINS
@@ -179,9 +182,8 @@ class TryStore:
                 self._forget(last, store)
 
     def reschedule(self) -> None:
-        """Have state in a folder stay for the next start of this very try, which has the same number."""
-        if self.outlives_run:
-            self.set(_RESCHEDULED, self._this_start)
+        """Have the next start of this very try, which has the same number, find the state, and be known as the next."""
+        self.set(_RESCHEDULED, self._this_start)
 
     def _taken(self, *, to_write: bool) -> Any:
         """Take the store over, without what another life of the run has left.
@@ -216,5 +218,5 @@ class TryStore:
         store.wipe()
 
     def _turn_after(self, last: Claim | None, store: Any) -> Turn:
-        is_rescheduled = self.outlives_run and store.get(_RESCHEDULED) == self._this_start
+        is_rescheduled = store.get(_RESCHEDULED) == self._this_start
         return self._claim.turn_after(last, is_rescheduled=is_rescheduled, was_cleared=self._was_cleared)

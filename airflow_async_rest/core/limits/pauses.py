@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import NamedTuple
@@ -38,10 +38,12 @@ def requested_pause(status: int, headers: Mapping[str, str], body: bytes, now: d
     the next request may come, and which of several limits refused this one is not said.
 
     :param headers: in any case.
+    :param now: by our clock.
     :return: 0 or more; infinity for a number that is too large; None when nothing readable is said.
     """
     if not isinstance(headers, CIMultiDict | CIMultiDictProxy):
         headers = CIMultiDict(headers)
+    now = now_of_api(headers, now)
     pause = _first(headers, _DELAYS, now)
     if pause is None and status in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}:
         used_up = _is_used_up(headers)
@@ -96,7 +98,23 @@ def _retry_after(value: object, now: datetime) -> float | None:
     return read_reset(str(longest), now) if _EPOCH_SECONDS <= longest < _NO_TIME else longest
 
 
+def now_of_api(headers: Mapping[str, str], now: datetime) -> datetime:
+    """Return what time it is by the clock that an answer's own times are told by: its ``Date``, else ours.
+
+    :param headers: in any case.
+    :param now: by our clock.
+    """
+    date = _time(headers.get("Date"))
+    # A Date has no fractions: ours has, and is the more exact one where both say the same.
+    return now if date is None or timedelta(0) <= now - date < timedelta(seconds=1) else date
+
+
 def _until(value: object, now: datetime) -> float | None:
+    when = _time(value)
+    return None if when is None else max(0.0, (when - now).total_seconds())
+
+
+def _time(value: object) -> datetime | None:
     """Read a time: ISO 8601, or an HTTP-date in one of its three forms (RFC 9110, section 5.6.7)."""
     if not isinstance(value, str):
         return None
@@ -105,7 +123,7 @@ def _until(value: object, now: datetime) -> float | None:
             when = parse(value.strip())
         except (ValueError, OverflowError):
             continue
-        return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds())
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
     return None
 
 

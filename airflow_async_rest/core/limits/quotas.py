@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from airflow_async_rest.core.limits.limiter import Limiter
-from airflow_async_rest.core.limits.pauses import policies, read_number, read_reset
+from airflow_async_rest.core.limits.pauses import now_of_api, policies, read_number, read_reset
 
 _LONGEST_SECONDS = 32 * 86_400.0  # a month; what is longer is no time
 # As long as more than this share of a limit remains, nobody is slowed down: a short job is over before.
@@ -66,7 +66,9 @@ def iter_quotas(headers: Mapping[str, str], families: tuple[QuotaHeaders, ...], 
     ``RateLimit`` with ``RateLimit-Policy`` is read as the 11th draft of the IETF has them, and as earlier ones had.
 
     :param headers: in any case.
+    :param now: by our clock.
     """
+    now = now_of_api(headers, now)
     if (told := headers.get("RateLimit")) is not None:
         wholes = {policy.name: policy for policy in policies(headers.get("RateLimit-Policy", ""))}
         for policy in policies(told):

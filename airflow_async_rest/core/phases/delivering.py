@@ -122,6 +122,7 @@ class Delivering:
             in_hand=self._adaptive.in_hand if self._adaptive else None,
             stop=self._calls.stop,
             on_stop=sender.stop,
+            until_ended=partial(sender.until_ended, job.settings.longest_seconds),
             grace_seconds=job.bounds.grace_seconds,
             finish=finish,
         )

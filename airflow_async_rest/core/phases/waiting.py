@@ -13,8 +13,6 @@ from airflow_async_rest.core.phases.shared import Shared
 
 # A tenth of the wait, so that a short one is not doubled; a minute is as much as scheduling spreads by itself.
 _JITTER_SHARE, _MOST_JITTER_SECONDS = 0.1, 60.0
-# A scheduler that hears of a task's end after it has queued it again takes that for a failure; its loop may take 5 s.
-_LEAST_SECONDS = 15.0
 
 
 class Waiting:
@@ -83,8 +81,7 @@ class Waiting:
 
 def _more_than(seconds: float) -> float:
     """Return by how much a wait is longer than it must be."""
-    jitter = random.uniform(0, min(_MOST_JITTER_SECONDS, seconds * _JITTER_SHARE))  # noqa: S311
-    return max(jitter, _LEAST_SECONDS - seconds)
+    return random.uniform(0, min(_MOST_JITTER_SECONDS, seconds * _JITTER_SHARE))  # noqa: S311
 
 
 def _too_long(error: QuotaExhaustedError, waits: Waits, most: timedelta) -> QuotaExhaustedError:

@@ -79,6 +79,11 @@ class ClientSettings:
         """The base URL for people to read: without its query, which may hold a key."""
         return self.base_url.partition("?")[0]
 
+    @property
+    def longest_seconds(self) -> float:
+        """What one request may take, until it is answered or given up."""
+        return self.connect_timeout_seconds + self.request_timeout_seconds
+
     def find_proxy(self, variables: Mapping[str, str]) -> Proxy | None:
         """Return the proxy that requests go through: the connection's own, else the environment's; None for neither.
 

@@ -4,6 +4,8 @@ import json
 import re
 from contextlib import suppress
 
+from airflow_async_rest.core.encoding.json_text import whole_characters
+
 LONGEST = 160
 _LONGEST_KIND = 100  # of an answer's beginning, the end is cut off at another word each time
 _LEAST_COMMON = 4
@@ -58,5 +60,5 @@ def _said(answer: str) -> str:
 
 def _unescaped(text: str) -> str:
     with suppress(ValueError):
-        return str(json.loads(f'"{text}"', strict=False))
+        return whole_characters(json.loads(f'"{text}"', strict=False))
     return text  # it is cut off within an escape

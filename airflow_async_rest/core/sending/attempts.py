@@ -81,14 +81,21 @@ class Sender:
             say=self.say,
         )
         self._in_flight: set[asyncio.Task[Any] | None] = set()
-        self._stopped = False
+        self._stopped, self._all_ended = False, asyncio.Event()
         if isinstance(self.transport, RestClient):
             self.transport.before_redirect = self._before_redirect
 
     def stop(self) -> set[asyncio.Task[Any] | None]:
         """Begin no more requests: a worker that is about to is cancelled. :return: the workers with one in flight."""
         self._stopped = True
+        if not self._in_flight:
+            self._all_ended.set()
         return set(self._in_flight)
+
+    async def until_ended(self, seconds: float) -> None:
+        """Wait until no request is in flight any more, after a stop. :param seconds: at most."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_ended.wait(), seconds)
 
     async def send(self, request: Request, attempt: int, reason: str = "") -> Response:
         """Send a request when its turn has come.
@@ -130,6 +137,8 @@ class Sender:
             return response
         finally:
             self._in_flight.discard(worker)
+            if self._stopped and not self._in_flight:
+                self._all_ended.set()
             self.meter.sent(seconds)
 
     async def _before_redirect(self) -> None:

@@ -1,5 +1,7 @@
 /** Every call that the tabs make: Airflow's public API, and the endpoints beside it. All of the same origin. */
 
+import { lettersPage } from "./well_formed.js";
+
 const PATIENCE_MS = 20_000;
 // Airflow makes hundreds of runs before it answers.
 const BACKFILL_PATIENCE_MS = 120_000;
@@ -98,8 +100,8 @@ const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, sea
 });
 
 /** A page of dead letters: `{total, matching, replayable, reasons, records}`. */
-export const deadLetters = (scope, folder, filter, { offset, limit }, signal) =>
-  call(urlOf(["async-rest", "dead-letters"], { ...lettersQuery(scope, folder, filter), offset, limit }), { signal });
+export const deadLetters = async (scope, folder, filter, { offset, limit }, signal) =>
+  lettersPage(await call(urlOf(["async-rest", "dead-letters"], { ...lettersQuery(scope, folder, filter), offset, limit }), { signal }));
 
 /** Dead letters by what the API said of them: `{kinds, others}`. */
 export const letterGroups = (scope, folder, filter, signal) =>
@@ -110,8 +112,8 @@ export const downloadUrl = (scope, folder, filter, format) =>
   urlOf(["async-rest", "dead-letters", "download"], { ...lettersQuery(scope, folder, filter), format });
 
 /** A page of what was dead, and is delivered: `{total, records}`. */
-export const resolvedLetters = (scope, folder, { offset, limit }, signal) =>
-  call(urlOf(["async-rest", "dead-letters", "resolved"], { ...lettersQuery(scope, folder, {}), offset, limit }), { signal });
+export const resolvedLetters = async (scope, folder, { offset, limit }, signal) =>
+  lettersPage(await call(urlOf(["async-rest", "dead-letters", "resolved"], { ...lettersQuery(scope, folder, {}), offset, limit }), { signal }));
 
 /** What of the task has changed in its DAG since it ran: `{changed, endpoint}`. */
 export const changesOf = (scope, signal) =>

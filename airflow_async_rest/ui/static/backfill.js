@@ -1,10 +1,11 @@
 /** The stretches of windows that never ran, a line for each, and a backfill of them by Airflow itself. */
 
-import { createBackfill, dagOf, dryRunOfBackfill } from "./api.js";
+import { createBackfill, dryRunOfBackfill } from "./api.js";
 import { Choice } from "./controls.js";
 import { Question } from "./dialog.js";
 import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
+import { usePaused } from "./paused.js";
 import { useSettled } from "./polling.js";
 import { MOST_AT_ONCE, bodyOf, datesOf, nameOfStretch, sayRuns, whyNoBackfill, whyNot } from "./stretches.js";
 
@@ -33,20 +34,6 @@ function useDryRun(body, isOpen) {
     return () => controller.abort();
   }, [wanted, isOpen]);
   return view.of === now && isOpen ? view : { found: null, error: null };
-}
-
-/** Whether the DAG is paused, so that runs would wait; null while that is not known. */
-function usePaused(dagId, isOpen) {
-  const [paused, setPaused] = useState(null);
-  useEffect(() => {
-    if (!isOpen) return undefined;
-    const controller = new AbortController();
-    dagOf(dagId, controller.signal)
-      .then(({ is_paused: is }) => setPaused(is))
-      .catch(() => {}); // it is a hint, and no more
-    return () => controller.abort();
-  }, [dagId, isOpen]);
-  return paused;
 }
 
 /** A number between 1 and the most; what is no number is the most. */

@@ -1,5 +1,7 @@
 /** The rows of the page "Deliveries": what a filter leaves of them, and in which order. Pure decisions over what the endpoint gives. */
 
+import { deliveryOf } from "./well_formed.js";
+
 const EVERY_MS = 60_000;
 // The first rows are there soon; then more of them at a time.
 const FIRST_DAGS = 20;
@@ -7,6 +9,7 @@ const MORE_DAGS = 50;
 
 /** How a task is called, in the order of what to look at first; which of Airflow's colours it has. */
 export const STATUSES = {
+  __proto__: null,
   late: { name: "late", color: "failed" },
   failed: { name: "failed", color: "failed" },
   running: { name: "running", color: "running" },
@@ -38,7 +41,7 @@ export const nextPage = (before) =>
  */
 export function joined(before, { rows, next, truncated }) {
   const isGoingOn = before !== undefined && before.next !== null;
-  const coming = isGoingOn ? [...before.coming, ...rows] : rows;
+  const coming = [...(isGoingOn ? before.coming : []), ...rows.map(deliveryOf)];
   const isCut = truncated || (isGoingOn && before.truncated);
   const isWhole = next === null;
   return {

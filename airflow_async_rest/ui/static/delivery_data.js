@@ -1,6 +1,7 @@
 /** What is known of a task instance, from Airflow, its XCom and the store of its state; and which words fit it. */
 
 import { pushedValues, storedValue, storedValues, taskInstance } from "./api.js";
+import { lettersOf, reportOf, requestOf } from "./well_formed.js";
 
 const OPERATORS = new Set(["SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator"]);
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
@@ -15,8 +16,6 @@ export const hasEnded = (state) => ENDED.has(state);
 /** A task that delivers and one that fetches do the same work the other way round. */
 export const DELIVERS = { done: "delivered", Done: "Delivered", doing: "Delivering" };
 export const FETCHES = { done: "fetched", Done: "Fetched", doing: "Fetching" };
-
-const isReport = (value) => typeof value === "object" && value !== null && "delivered" in value && "read" in value;
 
 /** The first reports did not say whether the window was read to its end: where the task succeeded, it was. */
 export const withComplete = (report, state) =>
@@ -39,8 +38,8 @@ export async function lookAtTask(scope, signal, before) {
   ]);
   const ended = hasEnded(instance.state);
   const pushed = ended ? (pushedAlready ?? (await pushedToo())) : {};
-  const progress = isReport(stored.progress) ? stored.progress : null;
-  const report = isReport(pushed.return_value) ? withComplete(pushed.return_value, instance.state) : null;
+  const progress = reportOf(stored.progress);
+  const report = withComplete(reportOf(pushed.return_value), instance.state);
   return {
     instance,
     ended,
@@ -48,8 +47,8 @@ export async function lookAtTask(scope, signal, before) {
     report,
     figures: report ? { ...progress, ...report } : progress,
     preview: report?.preview && Array.isArray(pushed.preview?.requests) ? pushed.preview : null,
-    sample: Array.isArray(pushed.failed_items) ? pushed.failed_items : [],
-    request: (knows ? before.request : (stored.replay ?? stored.replaying)) ?? null,
+    sample: lettersOf(pushed.failed_items),
+    request: knows ? before.request : requestOf(stored.replay ?? stored.replaying),
     isOurs: Boolean(report ?? progress) || OPERATORS.has(instance.operator) || OPERATORS.has(instance.operator_name),
     looksAfterEnd: ended ? (before?.looksAfterEnd ?? -1) + 1 : 0,
   };

@@ -67,6 +67,8 @@ function Letter({ letter, zone }) {
   );
 }
 
+const textOf = (answer) => (answer == null ? NONE : typeof answer === "string" ? answer : JSON.stringify(answer));
+
 const COLUMNS = [["Key"], ["Reason"], ["What the API said", "wide"], ["Status"], ["Attempts", "wide"], ["When", "wide"]];
 
 const STYLES = {
@@ -114,7 +116,7 @@ const Row = memo(function Row({ letter, id, isOpen, onToggle, zone, isResolved }
       ),
       h("td", null, h("span", { className: "reason" }, letter.reason ?? NONE)),
       // In XCom's sample, of tries of any version, there is the answer alone.
-      h("td", { className: "wide said" }, letter.said ?? letter.response_excerpt ?? NONE),
+      h("td", { className: "wide said" }, letter.said ?? textOf(letter.response_excerpt)),
       h("td", null, letter.status ?? NONE),
       h("td", { className: "wide" }, letter.attempts ?? NONE),
       h("td", { className: "wide" }, dateTime(letter.failed_at, zone)),

@@ -3,12 +3,34 @@
 import { UNREADABLE, failuresOf, hasEnded } from "./delivery_data.js";
 import { count, counted, duration } from "./format.js";
 
+/** A text without its percent-encoding, however much of it is encoded. */
+function decoded(text) {
+  return text.replace(/(?:%[0-9a-f]{2})+/gi, (codes) => {
+    try {
+      return decodeURIComponent(codes);
+    } catch {
+      return codes;
+    }
+  });
+}
+
+/** The segments of a path, decoded one by one: what is encoded in a value is no slash. */
+const segmentsOf = (path) => path.split("?")[0].replace(/^\/+/, "").split("/").map(decoded);
+
+// Stands for a placeholder, whose name may have anything in it; an endpoint has no control characters.
+const VALUE = "\n";
+
 /** Whether a path was made of an endpoint with placeholders; what a secret was cut out of says nothing. */
 export function fits(endpoint, path) {
   if (path.includes("***")) return true;
-  const [wanted, found] = [endpoint, path].map((text) => text.split("?")[0].replace(/^\/+/, ""));
-  const fixed = wanted.split(/\{[^{}]*\}/).map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
-  return new RegExp(`^${fixed.join("[^/]+")}$`).test(found);
+  const [wanted, found] = [endpoint.replace(/\{[^{}]*\}/g, VALUE), path].map(segmentsOf);
+  return wanted.length === found.length && wanted.every((segment, place) => isOf(segment, found[place]));
+}
+
+/** Whether a segment is another one with values in it. */
+function isOf(wanted, found) {
+  const fixed = wanted.split(VALUE).map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
+  return new RegExp(`^${fixed.join(".+")}$`, "s").test(found);
 }
 
 const NAMES = {
@@ -28,6 +50,7 @@ export function differences(changes, records = []) {
 
 /** What to look at where all failed for one reason: no row is to blame. */
 const CAUSES = {
+  __proto__: null, // a reason may be called `constructor`
   http_401: "the credentials",
   http_403: "the credentials, or what they may do",
   http_404: "the path, in the endpoint and in the connection's Host",
@@ -56,7 +79,16 @@ function sayChanged(differs, fetches) {
   return `${changed}: the same requests go as they were${isApi ? ", by the connection as it is now" : ""}.`;
 }
 
-const credentialsIn = (error) => /\b(401|407)\b/.test(error ?? "");
+const OF_CREDENTIALS = new Set(["http_401", "http_407", "proxy"]);
+// What an API, or a row, says may have any number in it: these are the beginnings of our own sentences.
+const SAYS_CREDENTIALS = /^(the API answers 401:|the proxy answers 407\b|the token endpoint of \S+ gives no token:)/;
+
+/** Whether it was the credentials that ended a try. */
+function isRefused({ error, reasons }) {
+  if (SAYS_CREDENTIALS.test(error ?? "")) return true;
+  const [first] = Object.entries(reasons ?? {}).sort(([, one], [, other]) => other - one);
+  return first !== undefined && first[1] > 0 && OF_CREDENTIALS.has(first[0]);
+}
 
 /** Why a replay would send none of what failed; null where it sends some. */
 function neverSent(figures, replayable, fetches) {
@@ -69,11 +101,11 @@ function neverSent(figures, replayable, fetches) {
 
 /** Why a Clear is better than sending the same requests again, or all that there is; null where it is not. */
 function whyResume({ state, figures, differs, replayable, refuses, fetches }) {
-  const { complete, error, read = 0 } = figures;
+  const { complete, read = 0 } = figures;
   const cause = oneCause(figures);
   if (refuses) return refuses;
   if (differs.length) return sayChanged(differs, fetches);
-  if (complete !== true && credentialsIn(error)) return "The credentials were refused: correct them.";
+  if (complete !== true && isRefused(figures)) return "The credentials were refused: correct them.";
   const never = neverSent(figures, replayable, fetches);
   if (complete !== true) {
     const stopped = read ? "The window was not read to its end." : "Nothing of the window was read.";

@@ -3,6 +3,7 @@
 import { failuresOf, withComplete } from "./delivery_data.js";
 import { isDeliveredLater } from "./next_step.js";
 import { withGaps } from "./stretches.js";
+import { windowOf } from "./well_formed.js";
 
 /**
  * The outcomes: how they are called, which of Airflow's colours they have, and which sign a cell carries besides.
@@ -64,7 +65,7 @@ function isNewer(one, other) {
  *   is a hole; `width` in ms, the typical one; `stretches`, the holes.
  */
 export function arrange(windows) {
-  const rows = windows.map((window) => ({
+  const rows = windows.map(windowOf).map((window) => ({
     ...window,
     outcome: outcomeOf(window),
     // A mapped task's window is only known from its report: until then it has its run's, which is all of them.

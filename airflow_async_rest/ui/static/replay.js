@@ -7,6 +7,7 @@ import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
 import { isFetch, refusesRequests } from "./delivery_data.js";
 import { nameOfFiltered, titleOfFailure } from "./next_step.js";
+import { Paused } from "./paused.js";
 
 const { useEffect, useState } = React;
 
@@ -138,6 +139,7 @@ function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
     Question,
     { open, title, label, busy, onClose, onConfirm: confirm, onExit: () => setError(null) },
     h(Words, { chosen, ...words }),
+    h(Paused, { dagId: scope.dagId, what: "the task runs" }),
     error && h(C.Box, { mt: 3 }, h(Notice, { status: "error", title: titleOfFailure(chosen.kind, error.isUnsure) }, error.message)),
   );
 }

@@ -61,7 +61,7 @@ export function sumOf(rows) {
   const all = rows.filter(({ report }) => report);
   const [reports, open] = [all, all.filter(({ outcome }) => outcome !== "later")].map((some) => some.map(({ report }) => report));
   const total = (of, some = reports) => some.reduce((sum, report) => sum + (of(report) ?? 0), 0);
-  const reasons = {};
+  const reasons = Object.create(null); // one may be called `constructor`
   for (const [reason, number] of open.flatMap(reasonsOf)) reasons[reason] = (reasons[reason] ?? 0) + number;
   const [done, seconds] = [total(doneOf), total((report) => report.elapsed_seconds)];
   const latencies = reports.map((report) => report.latency_ms?.p95).filter((p95) => p95 != null);

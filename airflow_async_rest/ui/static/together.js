@@ -1,11 +1,12 @@
 /** Several windows, so many at a time: each is let go on, and followed to its end; one that fails stops no other. */
 
-import { pushedValues, taskInstance } from "./api.js";
+import { dagOf, pushedValues, taskInstance } from "./api.js";
 import { goOn } from "./clearing.js";
 import { failuresOf, fetched, hasEnded } from "./delivery_data.js";
 import { count } from "./format.js";
 import { titleOfFailure } from "./next_step.js";
 import { wayOf } from "./selection.js";
+import { reportOf } from "./well_formed.js";
 
 export const AT_ONCE = 4;
 const LOOK_AGAIN_MS = 3_000;
@@ -15,7 +16,7 @@ const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
 /**
  * Work on all items, at most so many at a time.
  *
- * @param work `async (item, place) => ` what came of it: `{status, text}`.
+ * @param work `async (item, place, say) => ` what came of it: `{status, text}`; `say` is told what it waits for.
  * @param note `(place, {status, text})`, at each change: "working", then what came of it, or "failed" for what was thrown;
  *   "left" where it was stopped before.
  * @param isStopped whether nothing more is begun.
@@ -30,7 +31,7 @@ export async function workThrough(items, work, atOnce, note, isStopped = () => f
       }
       note(place, { status: "working", text: "" });
       try {
-        note(place, await work(items[place], place));
+        note(place, await work(items[place], place, (text) => note(place, { status: "working", text })));
       } catch (error) {
         note(place, { status: "failed", text: error.message });
       }
@@ -76,26 +77,40 @@ function inTurn(step) {
   return mine;
 }
 
-const CALLS = { goOn, taskInstance, pushedValues, pause };
+const CALLS = { goOn, taskInstance, pushedValues, dagOf, pause };
+
+const PAUSED = "The DAG is paused: switch it on, and this goes on.";
+
+/** What a task waits for that does not run, where somebody must do something; it is a hint, and no more. */
+async function whyItWaits({ dagId }, state, calls) {
+  if (state === "running") return "";
+  try {
+    return (await calls.dagOf(dagId)).is_paused ? PAUSED : "";
+  } catch {
+    return "";
+  }
+}
 
 /**
  * Let one window go on, and wait for its end, however long the server is away meanwhile.
  *
- * @param way as `goOn` takes it.
+ * @param way as `goOn` takes it; @param say is told what it waits for, each time that this is another.
  */
-export async function workOn(scope, way, calls = CALLS) {
+export async function workOn(scope, way, calls = CALLS, say = () => {}) {
   try {
     await inTurn(() => calls.goOn(scope, way));
   } catch (error) {
     throw whyNot(error, way.kind);
   }
-  for (;;) {
+  for (let said = ""; ; ) {
     try {
       const { state } = await calls.taskInstance(scope);
       if (hasEnded(state)) {
         const { return_value: report } = await calls.pushedValues(scope);
-        return resultOf({ state, report, kind: way.kind });
+        return resultOf({ state, report: reportOf(report), kind: way.kind });
       }
+      const waits = await whyItWaits(scope, state, calls);
+      if (waits !== said) say((said = waits));
     } catch (error) {
       if (!error.isPassing) throw error;
     }
@@ -135,8 +150,8 @@ export async function begin(dagId, kind, rows, reason, atOnce, work = workOn) {
   };
   show(dagId, null);
   update();
-  const one = ({ run_id: runId, task_id: taskId, map_index: mapIndex }, place) =>
-    work({ dagId, runId, taskId, mapIndex }, wayOf(rows[place], kind, reason));
+  const one = ({ run_id: runId, task_id: taskId, map_index: mapIndex }, place, say) =>
+    work({ dagId, runId, taskId, mapIndex }, wayOf(rows[place], kind, reason), CALLS, say);
   await workThrough(rows, one, atOnce, note, () => workOf(dagId).isStopped);
   update({ isOver: true });
 }

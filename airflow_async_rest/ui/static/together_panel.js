@@ -4,6 +4,7 @@ import { Question } from "./dialog.js";
 import { NONE, count, counted, span } from "./format.js";
 import { C, Notice, React, Table, h, hidden } from "./kit.js";
 import { deliveryPath } from "./paths.js";
+import { Paused } from "./paused.js";
 import { useMayClear } from "./replay.js";
 import { idOf, lettersOf, primaryOf, thoseThatCan } from "./selection.js";
 import { Inner } from "./why.js";
@@ -96,7 +97,7 @@ function words(kind, rows, reason) {
   return `Their tasks are cleared, and send ${counted(number, "request")} ${reason ? `that failed for ${reason} ` : ""}as they were, with the same keys. Nothing else of the windows is sent.`;
 }
 
-function Ask({ asked, rows, reason, onClose, onBegin }) {
+function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
   const [atOnce, setAtOnce] = useState(String(AT_ONCE));
   const number = Math.min(Math.max(Math.trunc(Number(atOnce)) || AT_ONCE, 1), MOST_AT_ONCE);
   const { kind, open } = asked;
@@ -123,6 +124,7 @@ function Ask({ asked, rows, reason, onClose, onBegin }) {
         h(C.Input, { type: "number", size: "sm", width: "5rem", min: 1, max: MOST_AT_ONCE, value: atOnce, onChange: (event) => setAtOnce(event.target.value) }),
       ),
       h(C.Text, { fontSize: "sm", color: "fg.muted" }, "Keep Airflow open in this browser meanwhile. One that fails stops no other."),
+      h(Paused, { dagId, what: "they begin" }),
     ),
   );
 }
@@ -173,6 +175,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
     right && picked.length > 0 && h(C.Text, { fontSize: "sm" }, right),
     isBusy && hidden("Wait until the windows at work have ended."),
     h(Ask, {
+      dagId,
       asked,
       rows: ways[asked.kind],
       reason,

@@ -65,7 +65,7 @@ function Task({ dagId, windows, found: { timetable, limits, truncated }, choice,
   const [filter, setFilter] = useState(NO_FILTER);
   const { rows, cells, width, stretches } = useMemo(() => arrange(windows), [windows]);
   const counts = useMemo(() => tally(cells), [cells]);
-  const isFetch = useMemo(() => windows.some(({ report }) => report && fetched(report)), [windows]);
+  const isFetch = useMemo(() => rows.some(({ report }) => report && fetched(report)), [rows]);
   const linkOf = useCallback((window) => hrefOf(pathOf(dagId, window)), [hrefOf, dagId]);
   const onOpen = useCallback((window) => go(pathOf(dagId, window)), [go, dagId]);
   const shown = useMemo(() => shownOf(rows, filter, zone), [rows, filter, zone]);

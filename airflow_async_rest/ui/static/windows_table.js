@@ -27,6 +27,7 @@ function spanInParts({ start, end }, zone) {
 /** What of the dead letters was delivered later, with a link to the run that did it, where it was another one. */
 function Later({ row, linkOf, onOpen }) {
   const { replay, report, outcome } = row;
+  if (replay && !replay.by) return h("div", { className: "quiet" }, `${count(replay.delivered)} delivered later by another task`);
   if (!replay) return outcome === "later" ? h("div", { className: "quiet" }, `${count(report.delivered_later)} delivered later`) : null;
   function open(event) {
     event.stopPropagation();

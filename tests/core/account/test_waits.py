@@ -32,6 +32,11 @@ def waits_of(this_try=FIRST, began=NOON):
         (23.5, HOUR / 2, DAY, HOUR / 2),
         (25, 1.0, DAY, None),
         (24, 0.0, DAY, None),
+        (24 - 14 / HOUR, 1.0, DAY, None),  # sooner than the scheduler hears of the end
+        (24 - 16 / HOUR, 1.0, DAY, 16),
+        (None, 1.0, timedelta(seconds=14.9), None),
+        (None, 1.0, timedelta(seconds=15), 15),
+        (None, 14.9, timedelta(seconds=14.95), None),
     ],
 )
 def test_when_a_wait_ends(hours_ago, seconds, most, ends_after):

@@ -96,8 +96,11 @@ def test_a_try_after_a_clear_goes_on(last, this, turn):
     [
         (claim(1), claim(1, 5, "b"), Turn.GOES_ON),
         (claim(1, 5), claim(1, 5, "b"), Turn.GOES_ON),  # where Airflow keeps the date of its first start
-        (claim(1, 5), claim(1, 0, "b"), Turn.IS_OVER),
+        (claim(1, 5), claim(1, 0, "b"), Turn.GOES_ON),  # on a machine whose clock is slow
         (claim(2), claim(2, 5, "b"), Turn.GOES_ON),
+        (claim(2, 5), claim(2, 0, "b"), Turn.GOES_ON),
+        (claim(2, 5), claim(1, 0, "b"), Turn.IS_OVER),  # a retry has begun by now
+        (again(1, 5), claim(1, 0, "b"), Turn.IS_OVER),
     ],
 )
 def test_a_try_that_asked_to_be_rescheduled_goes_on(last, this, turn):
@@ -159,6 +162,24 @@ def test_the_marker_of_a_rescheduled_try_is_as_documented(tried, tmp_path):
         "try_number": 1,
         "run_started": "2026-11-01T12:00:00.000000+00:00",
     }
+
+
+@pytest.mark.parametrize("outlives_run", [True, False])
+def test_a_sitting_after_a_wait_is_the_next_one_though_its_clock_is_slow(tmp_path, outlives_run):
+    """In Airflow's own store as in a folder; and the one before, whose clock is ahead, writes nothing more."""
+
+    def sitting(minute, process):
+        store = FolderStore(tmp_path / "state")
+        return TryStore(lambda: store, claim(1, minute, process), outlives_run=outlives_run)
+
+    first, later = sitting(5, "a"), sitting(0, "b")
+    first.set("checkpoint", 1)
+    first.reschedule()
+    assert later.get("checkpoint") == 1
+    later.set("checkpoint", 2)
+    with pytest.raises(StoppedError):
+        first.set("checkpoint", 3)
+    assert later.get("checkpoint") == 2
 
 
 @pytest.mark.parametrize(

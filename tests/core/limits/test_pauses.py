@@ -257,3 +257,36 @@ def test_a_date_is_compared_with_the_clock():
     later = NOW + timedelta(seconds=10)
     assert requested_pause(429, {"Retry-After": "Thu, 01 Jan 2026 12:00:30 GMT"}, b"", later) == 20.0
     assert requested_pause(429, {"X-RateLimit-Reset": f"{EPOCH + 30}"}, b"", later) == 20.0
+
+
+IMF = "%a, %d %b %Y %H:%M:%S GMT"
+IN_AN_HOUR = [
+    ({"Retry-After": "{then:%a, %d %b %Y %H:%M:%S GMT}"}, b""),
+    ({"Retry-After": "{then:%Y-%m-%dT%H:%M:%SZ}"}, b""),
+    ({"Retry-After": "{epoch}"}, b""),
+    ({"X-RateLimit-Reset": "{epoch}"}, b""),
+    ({"X-Rate-Limit-Reset": "{epoch}000"}, b""),
+    ({"RateLimit-Reset": "{then:%Y-%m-%dT%H:%M:%SZ}"}, b""),
+    ({}, b'{"retry_after": "%s"}'),
+]
+
+
+@every_row(("headers", "body"), IN_AN_HOUR)
+@every_row("behind", [timedelta(hours=2), timedelta(hours=-2), timedelta(seconds=90), timedelta(0)])
+def test_a_time_is_told_by_the_clock_of_the_answers_own_date(headers, body, behind):
+    then = NOW - behind + timedelta(hours=1)
+    told = {name: text.format(then=then, epoch=int(then.timestamp())) for name, text in headers.items()}
+    body = body.replace(b"%s", then.isoformat().encode())
+    told["date"] = (NOW - behind).strftime(IMF)
+    assert requested_pause(429, told, body, NOW) == 3600.0
+
+
+@every_row("date", ["", "now", "Thu, 99 Jan 2026 12:00:30 GMT", "1767268800", "Thu, 01 Jan 2026 12:00:10 GMT"])
+def test_without_a_date_that_says_another_time_ours_counts_which_is_more_exact(date):
+    now = NOW + timedelta(seconds=10.25)
+    assert requested_pause(503, {"Date": date, "Retry-After": "Thu, 01 Jan 2026 12:00:30 GMT"}, b"", now) == 19.75
+
+
+@every_row("header", ["30", "30s"])
+def test_seconds_are_seconds_whatever_the_date(header):
+    assert pause(429, Retry_After=header, Date="Thu, 01 Jan 2026 10:00:00 GMT") == 30.0

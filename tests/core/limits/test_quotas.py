@@ -46,6 +46,9 @@ def told(headers, families=COMMON) -> list[Quota]:
         ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": "2026-01-01T12:00:30Z"}, [(50, 30, None)]),
         ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": "Thu, 01 Jan 2026 12:00:30 GMT"}, [(50, 30, None)]),
         ({"X-Rate-Limit-Remaining": "50", "X-Rate-Limit-Reset": "0.5"}, [(50, 0.5, None)]),
+        # by a clock two hours behind, as its Date says
+        ({"x-ratelimit-remaining": "50", "x-ratelimit-reset": str(EPOCH - 7140), "date": "Thu, 01 Jan 2026 10:00:00 GMT"},
+         [(50, 60, None)]),
         # nothing to spread over
         ({"X-RateLimit-Remaining": "50"}, []),
         ({"X-RateLimit-Limit": "50"}, []),

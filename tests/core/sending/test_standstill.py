@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from functools import partial
 
 import pytest
 from engine import Database, Store, make_bulk_job, make_fetch_job, make_job, rows_of, run
@@ -14,6 +15,7 @@ from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.errors import (
     AsyncRestError,
+    KilledError,
     MostlyFailingError,
     RequestTimeoutError,
 )
@@ -43,7 +45,7 @@ class Source:
         self.left = 0
 
 
-def outcome(api, *, rows=10_000, concurrency=16, retry=None, limit=None, wait=lambda index: 0.0):
+def outcome(api, *, rows=10_000, concurrency=16, retry=None, limit=None, wait=lambda index: 0.0, kill_at=None):
     """Deliver rows to an API: ``api(seconds, index, number of the request)`` -> (seconds, status or None, headers).
 
     :return: (name of the error or "", seconds, items settled, items that failed).
@@ -86,15 +88,18 @@ def outcome(api, *, rows=10_000, concurrency=16, retry=None, limit=None, wait=la
             if isinstance(settled, DeadLetter):
                 give_up_when_hopeless(settled, recorder, "api")
 
-        workers = concurrency or MOST
+        workers, stop = concurrency or MOST, StopSwitch()
+        if kill_at is not None:
+            loop.call_later(kill_at, stop.pull, KilledError("killed"))
         try:
             await run_pipeline(
                 Source(rows, wait),
                 deliver,
                 workers=workers,
                 in_hand=adaptive.in_hand if adaptive else None,
-                stop=StopSwitch(),
+                stop=stop,
                 on_stop=sender.stop,
+                until_ended=partial(sender.until_ended, 70.0),
             )
         except AsyncRestError as error:
             return type(error).__name__
@@ -192,6 +197,34 @@ def test_slow_progress_and_rows_that_hang_for_themselves_stop_nothing(api, how, 
     assert said == ""
     assert delivered + dead == how["rows"]
     assert failed is None or dead == failed
+
+
+def gone_beside(*seconds, status=200):
+    """An API whose quota is gone after the first requests: of these, each takes its time."""
+    times = dict(enumerate(seconds))
+    gone = (0.05, 429, {"Retry-After": "3600"})
+    return lambda now, index, number: (times[index], status, {}) if index in times else gone
+
+
+@every_row(
+    ("api", "how", "error", "ends", "settled"),
+    [
+        (gone_beside(1.0, 50.0, 59.0), {}, "QuotaExhaustedError", 59.0, 3),
+        (gone_beside(50.0, 55.0, status=422), {}, "QuotaExhaustedError", 55.0, 2),
+        (gone_beside(50.0, 55.0), {"concurrency": None}, "QuotaExhaustedError", 55.0, 2),
+        (gone_beside(0.05), {}, "QuotaExhaustedError", 0.05, 1),
+        # Nothing is sent again: that would wait for the pause.
+        (gone_beside(10.0, 20.0, status=503), {}, "QuotaExhaustedError", 22.0, 0),
+        (gone_beside(1.0, 100.0), {}, "QuotaExhaustedError", 72.05, 1),  # that there is a bound is the caller's to say
+        (gone_beside(1.0, 50.0), {"kill_at": 30.0}, "KilledError", 32.0, 1),
+        (gone_beside(31.0, 50.0), {"kill_at": 30.0}, "KilledError", 32.0, 1),
+        (gone_beside(1.0, 50.0), {"kill_at": 0.01}, "KilledError", 2.01, 1),
+    ],
+)  # fmt: skip
+def test_what_is_in_flight_comes_to_its_end_where_only_the_quota_is_gone(api, how, error, ends, settled):
+    said, seconds, delivered, failed = outcome(api, **how)
+    assert (said, delivered + failed) == (error, settled)
+    assert seconds == pytest.approx(ends, abs=0.5)
 
 
 @every_row(
