@@ -138,6 +138,18 @@ MIXED = {**SOME, "reasons": {"answer_unreadable": 1, "schema": 2}}
     [
         (UNREADABLE, "The API has taken these", 0, "Sends nothing: the API has taken them."),
         (MIXED, "None of these is sent again as it was.", 2, "sends only 2, made again from their rows."),
+        (
+            {**UNREADABLE, "failed": 1, "reasons": {"answer_unreadable": 1}},
+            "has taken this, and its answer cannot",
+            0,
+            "Sends nothing",
+        ),
+        (
+            {**SOME, "failed": 1, "reasons": {"schema": 1}},
+            "This never was a request: correct the row",
+            1,
+            "from its row.",
+        ),
         ({**SOME, "reasons": {"schema": 3}}, "These never were requests", 3, "sends only 3,"),
         (only("schema"), "These never were requests", 144, "sends only 144,"),  # not "look at what the API says"
     ],
@@ -166,6 +178,17 @@ FILTERED = {"total": 2, "matching": 1, "replayable": 0, "records": [{"path": Non
 )
 def test_a_filter_says_nothing_of_all(before, page, known):
     assert ran("delivery_data.js", "knownOfAll", before, page) == known
+
+
+@pytest.mark.parametrize(
+    ("failed", "why"),
+    [
+        (1, "Once the API takes it, the same request can go again; was the row wrong, resume."),
+        (2, "Once the API takes them, the same requests can go again; were the rows wrong, resume."),
+    ],
+)
+def test_one_is_spoken_of_as_one(failed, why):
+    assert ran(STEP, "nextStep", {"state": "failed", "figures": {**SOME, "failed": failed}})["why"] == why
 
 
 @pytest.mark.parametrize(

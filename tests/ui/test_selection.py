@@ -489,3 +489,51 @@ HALF_READ = row(report={**FAILED, "complete": False})
 )
 def test_the_filled_button_is_the_one_of_each_windows_own_tab(rows, primary):
     assert ran("selection.js", "primaryOf", rows) == primary
+
+
+ONE = row(report={**FAILED, "failed": 1, "reasons": {"http_422": 1}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "reason", "title", "does"),
+    [
+        ("replay", [ONE], None, "Send the request of 1 window again?",
+         "Its task is cleared, and sends 1 request as it was, with the same key. Nothing else of the window is sent."),
+        ("replay", [row()], None, "Send the requests of 1 window again?",
+         "Its task is cleared, and sends 2 requests as they were, with the same keys. Nothing else of the window is sent."),
+        ("replay", [row(), row()], "http_422", "Send the requests of 2 windows again?",
+         "Their tasks are cleared, and send 4 requests that failed for http_422 as they were, with the same keys. "
+         "Nothing else of the windows is sent."),
+        ("resume", [row()], None, "Resume 1 window?",
+         "Its task is cleared: it reads its window again, and goes on where it stopped. What is delivered stays."),
+        ("resume", [row(), row()], None, "Resume 2 windows?",
+         "Their tasks are cleared: each reads its window again, and goes on where it stopped. What is delivered stays."),
+    ],
+)  # fmt: skip
+def test_what_is_asked_is_of_one_or_of_many(kind, rows, reason, title, does):
+    assert ran("together.js", "askedOf", kind, rows, reason) == {"title": title, "does": does}
+
+
+UNTIL_NOW = "2026-03-01T00:01:00Z"
+
+
+@pytest.mark.parametrize(
+    ("failed", "history", "number", "is_unwritten"),
+    [
+        (5, [[0, 0, 0], [2, 9, 0], [4, 20, 5]], 1, True),
+        (5, [[2, 9, 5], [4, 20, 5]], 1, True),
+        (5, [[2, 9, 5]], 1, True),
+        (100, [[0, 0, 0], [4, 200, 100]], 1, False),  # the first part is written
+        (5, [[0, 0, 0], [4, 20, 5], [60, 300, 5]], 1, False),
+        (5, [[2, 20, 5], [4, 40, 5]], 2, False),  # of the try before
+        (5, [[0, 0, 0], [4, 40, 5]], 2, True),
+        (5, [], 1, False),
+    ],
+)
+def test_dead_letters_that_are_not_written_yet_are_not_asked_for(failed, history, number, is_unwritten):
+    instance = {"state": "running", "start_date": "2026-03-01T00:00:00Z", "try_number": number}
+    progress = {"read": 200, "delivered": 0, "failed": failed, "updated_at": UNTIL_NOW, "history": history}
+    task = {"instance": instance, "report": None, "progress": progress, "figures": progress}
+    assert ran("delivery_data.js", "isUnwritten", task) is is_unwritten
+    ended = {**task, "instance": {**instance, "state": "failed"}}
+    assert ran("delivery_data.js", "isUnwritten", ended) is False

@@ -95,8 +95,12 @@ function neverSent(figures, replayable, fetches) {
   const failed = failuresOf(figures);
   if (fetches || failed === 0 || replayable !== 0) return null;
   const taken = figures.reasons?.[UNREADABLE] ?? 0;
-  if (taken === failed) return "The API has taken these, and its answers cannot be read: look there what it has.";
-  return taken ? "None of these is sent again as it was." : "These never were requests: correct the rows or the transform.";
+  const isOne = failed === 1;
+  if (taken === failed) {
+    return `The API has taken ${isOne ? "this, and its answer" : "these, and its answers"} cannot be read: look there what it has.`;
+  }
+  if (taken) return "None of these is sent again as it was.";
+  return isOne ? "This never was a request: correct the row or the transform." : "These never were requests: correct the rows or the transform.";
 }
 
 /** Why a Clear is better than sending the same requests again, or all that there is; null where it is not. */
@@ -144,7 +148,7 @@ function reading({ state, figures, differs }) {
     const does = missing
       ? `Reads the window again, and sends only ${count(missing)}, made again from ${missing === 1 ? "its row" : "their rows"}.`
       : taken
-        ? "Sends nothing: the API has taken them."
+        ? `Sends nothing: the API has taken ${taken === 1 ? "it" : "them"}.`
         : "Sends nothing, and marks the task as done.";
     return { count: missing, does };
   }
@@ -180,11 +184,14 @@ export function nextStep({ state, figures, differs = [], replayable = failuresOf
   const why = whyResume(known);
   return {
     primary: why === null ? "replay" : "resume",
-    why: why ?? "Once the API takes them, the same requests can go again; were the rows wrong, resume.",
+    why: why ?? (failuresOf(figures) === 1 ? ONE_AGAIN : AGAIN),
     resume: resuming(known),
     replay: replaying(replayable),
   };
 }
+
+const AGAIN = "Once the API takes them, the same requests can go again; were the rows wrong, resume.";
+const ONE_AGAIN = "Once the API takes it, the same request can go again; was the row wrong, resume.";
 
 /** The title of the error where a way on could not be gone; `isUnsure`: nobody knows whether the task was cleared. */
 export function titleOfFailure(kind, isUnsure) {

@@ -83,7 +83,7 @@ const FETCHES_ALL = "The task has succeeded, so a Clear would fetch everything a
 
 function Words({ chosen, filter, isFiltered }) {
   if (chosen.kind === "resume") {
-    return h(C.Text, null, `The task is cleared. ${chosen.does}`);
+    return h(C.Text, null, `The task is cleared. It ${chosen.does[0].toLowerCase()}${chosen.does.slice(1)}`);
   }
   return h(
     C.VStack,

@@ -6,9 +6,9 @@ import { C, Notice, React, Table, h, hidden } from "./kit.js";
 import { deliveryPath } from "./paths.js";
 import { Paused } from "./paused.js";
 import { useMayClear } from "./replay.js";
-import { idOf, lettersOf, primaryOf, thoseThatCan } from "./selection.js";
+import { idOf, primaryOf, thoseThatCan } from "./selection.js";
 import { Inner } from "./why.js";
-import { AT_ONCE, begin, close, onWork, sayProgress, stop, workOf } from "./together.js";
+import { AT_ONCE, askedOf, begin, close, onWork, sayProgress, stop, workOf } from "./together.js";
 
 const { useEffect, useMemo, useState, useSyncExternalStore } = React;
 
@@ -90,22 +90,16 @@ export function Together({ dagId, work, zone }) {
 /** A window by its ends; by its run where it has none. */
 const nameOfRow = ({ from, to, start, end, run_id: run }, zone) => (to > from ? span(start, end, zone) : run);
 
-/** What a way does to so many windows. */
-function words(kind, rows, reason) {
-  if (kind === "resume") return "Their tasks are cleared: each reads its window again, and goes on where it stopped. What is delivered stays.";
-  const number = rows.reduce((sum, { report }) => sum + lettersOf(report, reason), 0);
-  return `Their tasks are cleared, and send ${counted(number, "request")} ${reason ? `that failed for ${reason} ` : ""}as they were, with the same keys. Nothing else of the windows is sent.`;
-}
-
 function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
   const [atOnce, setAtOnce] = useState(String(AT_ONCE));
   const number = Math.min(Math.max(Math.trunc(Number(atOnce)) || AT_ONCE, 1), MOST_AT_ONCE);
   const { kind, open } = asked;
+  const { title, does } = askedOf(kind, rows, reason);
   return h(
     Question,
     {
       open,
-      title: kind === "resume" ? `Resume ${counted(rows.length, "window")}?` : `Send the requests of ${counted(rows.length, "window")} again?`,
+      title,
       label: kind === "resume" ? `Resume ${count(rows.length)}` : "Send again",
       onClose,
       onConfirm: () => {
@@ -116,7 +110,7 @@ function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
     h(
       C.VStack,
       { align: "stretch", gap: 3 },
-      h(C.Text, null, words(kind, rows, reason)),
+      h(C.Text, null, does),
       h(
         C.Flex,
         { as: "label", align: "center", gap: 2, fontSize: "sm" },
