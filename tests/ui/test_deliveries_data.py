@@ -68,6 +68,8 @@ def test_rows_are_filtered_and_searched(filter_, search, names):
 def test_filters_are_those_that_let_something_through():
     found = {each["key"]: each["number"] for each in ran("deliveries_data.js", "filters", ROWS)}
     assert found == {"late": 2, "running": 1, "on_time": 1, "letters": 2, "waits": 1}
+    chosen = ran("deliveries_data.js", "filters", ROWS[:1], "waits")
+    assert [(each["key"], each["number"]) for each in chosen] == [("on_time", 1), ("waits", 0)]
 
 
 @pytest.mark.parametrize(

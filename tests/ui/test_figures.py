@@ -106,3 +106,22 @@ def test_waits_for_a_quota_are_in_the_history():
     waits = [{"since": "2026-03-01T00:10:00+00:00", "until": "2026-03-01T01:10:00+00:00", "why": "429"}]
     found = ran("next_step.js", "historyOf", tries, None, None, waits)
     assert [(each["name"], each["text"]) for each in found] == [("Try 1", ""), ("Waited for the quota", "1 h: 429")]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1", 1),
+        (4, 4),
+        (" 16 ", 16),
+        ("17", None),
+        ("0", None),
+        ("", None),
+        ("-3", None),
+        ("2.5", None),
+        ("1e1", None),
+        ("x", None),
+    ],
+)
+def test_a_number_that_is_none_is_not_replaced(text, number):
+    assert ran("format.js", "numberOf", text, 16) == number

@@ -491,6 +491,7 @@ def test_the_filled_button_is_the_one_of_each_windows_own_tab(rows, primary):
     assert ran("selection.js", "primaryOf", rows) == primary
 
 
+AS_THEY_WERE = "as they were, with the same keys."
 ONE = row(report={**FAILED, "failed": 1, "reasons": {"http_422": 1}})
 
 
@@ -502,8 +503,7 @@ ONE = row(report={**FAILED, "failed": 1, "reasons": {"http_422": 1}})
         ("replay", [row()], None, "Send the requests of 1 window again?",
          "Its task is cleared, and sends 2 requests as they were, with the same keys. Nothing else of the window is sent."),
         ("replay", [row(), row()], "http_422", "Send the requests of 2 windows again?",
-         "Their tasks are cleared, and send 4 requests that failed for http_422 as they were, with the same keys. "
-         "Nothing else of the windows is sent."),
+         f"Their tasks are cleared, and send 4 requests that failed for http_422 {AS_THEY_WERE} Nothing else of the windows is sent."),
         ("resume", [row()], None, "Resume 1 window?",
          "Its task is cleared: it reads its window again, and goes on where it stopped. What is delivered stays."),
         ("resume", [row(), row()], None, "Resume 2 windows?",

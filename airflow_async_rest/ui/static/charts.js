@@ -64,8 +64,8 @@ const Chart = ({ title, note, color, children, below }) =>
     h(
       C.Flex,
       { as: "figcaption", justify: "space-between", gap: 2, mb: 1 },
-      h(C.Text, { fontSize: "xs", fontWeight: "semibold" }, title),
-      h(C.Text, TEXT, note),
+      h(C.Text, { fontSize: "xs", fontWeight: "semibold", whiteSpace: "nowrap" }, title),
+      h(C.Text, { ...TEXT, textAlign: "end" }, note),
     ),
     h(C.Box, { color, borderBottomWidth: "1px", borderColor: "border.emphasized" }, children),
     below,

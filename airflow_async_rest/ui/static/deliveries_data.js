@@ -62,13 +62,13 @@ const MARKS = {
   waits: { name: "waiting for a quota", is: ({ wait }) => wait !== null },
 };
 
-/** `[{key, name, number}]` of the filters that let something through. */
-export function filters(rows) {
+/** `[{key, name, number}]` of the filters that let something through, and of the one that is chosen: how else would it be let go? */
+export function filters(rows, filter = null) {
   const counted = (key, name, is) => ({ key, name, number: rows.filter(is).length });
   return [
     ...ORDER.map((key) => counted(key, STATUSES[key].name, ({ freshness }) => freshness.status === key)),
     ...Object.entries(MARKS).map(([key, { name, is }]) => counted(key, name, is)),
-  ].filter(({ number }) => number > 0);
+  ].filter(({ key, number }) => number > 0 || key === filter);
 }
 
 /** The rows that a filter and a search leave; a search looks at names, task and reasons. */

@@ -101,7 +101,9 @@ const STYLES = {
   "& tbody tr": { cursor: "auto" },
   "& td": { borderBottomWidth: "1px", fontVariantNumeric: "tabular-nums", verticalAlign: "top" },
   "& .reason": { maxWidth: "14rem", marginInlineStart: "auto", whiteSpace: "normal" },
-  "& th button": { font: "inherit", color: "inherit", cursor: "pointer", background: "none", border: 0, padding: 0 },
+  // The button is all of its cell.
+  "& thead th": { p: 0 },
+  "& th button": { display: "block", width: "full", px: 2, py: 1.5, textAlign: "inherit", font: "inherit", color: "inherit", cursor: "pointer", background: "none", border: 0 },
   "& .wide": narrow({ display: "none" }),
 };
 

@@ -1,7 +1,8 @@
 /** What is done with several windows: what is chosen, what can be done with it, and what happened to each. */
 
+import { NumberField } from "./controls.js";
 import { Question } from "./dialog.js";
-import { NONE, count, counted, span } from "./format.js";
+import { NONE, count, counted, numberOf, span } from "./format.js";
 import { C, Notice, React, Table, h, hidden } from "./kit.js";
 import { deliveryPath } from "./paths.js";
 import { Paused } from "./paused.js";
@@ -92,7 +93,7 @@ const nameOfRow = ({ from, to, start, end, run_id: run }, zone) => (to > from ? 
 
 function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
   const [atOnce, setAtOnce] = useState(String(AT_ONCE));
-  const number = Math.min(Math.max(Math.trunc(Number(atOnce)) || AT_ONCE, 1), MOST_AT_ONCE);
+  const number = numberOf(atOnce, MOST_AT_ONCE);
   const { kind, open } = asked;
   const { title, does } = askedOf(kind, rows, reason);
   return h(
@@ -101,6 +102,7 @@ function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
       open,
       title,
       label: kind === "resume" ? `Resume ${count(rows.length)}` : "Send again",
+      blocked: number === null,
       onClose,
       onConfirm: () => {
         onClose();
@@ -111,12 +113,7 @@ function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
       C.VStack,
       { align: "stretch", gap: 3 },
       h(C.Text, null, does),
-      h(
-        C.Flex,
-        { as: "label", align: "center", gap: 2, fontSize: "sm" },
-        "Windows at a time",
-        h(C.Input, { type: "number", size: "sm", width: "5rem", min: 1, max: MOST_AT_ONCE, value: atOnce, onChange: (event) => setAtOnce(event.target.value) }),
-      ),
+      h(NumberField, { label: "Windows at a time", value: atOnce, max: MOST_AT_ONCE, onChange: setAtOnce }),
       h(C.Text, { fontSize: "sm", color: "fg.muted" }, "Keep Airflow open in this browser meanwhile. One that fails stops no other."),
       h(Paused, { dagId, what: "they begin" }),
     ),
