@@ -20,7 +20,8 @@ class Bounds:
     :param load_seconds: of a state store, in all, before a first try sends.
     :param patient_load_seconds: and before a later one: what that would send again costs more.
     :param replaced_seconds: that a state store may take to say whether a later try has taken over.
-    :param wait_write_seconds: that it may take to keep how long a quota is waited for: the last writes come after that.
+    :param wait_write_seconds: that it may take to keep how long a quota is waited for: the last writes come after that;
+        and to note that a try begins to send what the one before has left.
     :param write_every_seconds: what is done after the last checkpoint is sent again after a SIGKILL; a call of the
         state store takes about 10 ms.
     :param progress_every_seconds: between two writes of the progress.

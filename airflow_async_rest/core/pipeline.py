@@ -291,24 +291,23 @@ async def run_pipeline(
         return
     everything.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, not logged
     source.stop()
-    _cancel_others(working, on_stop())
+    in_flight = on_stop()
     if stop.error is None and isinstance(everything.exception(), QuotaExhaustedError):
         await _wait_unless_pulled(asyncio.create_task(until_ended()), stop)
     is_wanted = not isinstance(stop.error, AbandonedError)
-    await _end(working, grace_seconds if is_wanted else 0.0)
+    await _end(working, in_flight, grace_seconds if is_wanted else 0.0)
     if stop.error is not None:
         raise stop.error
     everything.result()
 
 
-def _cancel_others(workers: list[asyncio.Task[None]], in_flight: Collection[asyncio.Task[Any] | None]) -> None:
+async def _end(
+    workers: list[asyncio.Task[None]], in_flight: Collection[asyncio.Task[Any] | None], grace_seconds: float
+) -> None:
+    """Let requests in flight come to their end, for a while; cancel the others now, and the late ones then."""
     for worker in workers:
         if worker not in in_flight:
             worker.cancel()
-
-
-async def _end(workers: list[asyncio.Task[None]], grace_seconds: float) -> None:
-    """Let workers come to their end, for a while; cancel the late ones then."""
     _, late = await asyncio.wait(workers, timeout=grace_seconds)
     for worker in late:
         worker.cancel()

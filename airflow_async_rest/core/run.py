@@ -26,7 +26,7 @@ class JobRun:
         self._opening = Opening(shared)
         self._waiting = Waiting(shared)
         self._delivering = Delivering(shared)
-        self._ending = Ending(shared, self._delivering.progress)
+        self._ending = Ending(shared, self._delivering.progress, self._waiting.take_back)
 
     async def run(self) -> dict[str, Any]:
         """Run to the end, however that is, and return the report.
@@ -43,12 +43,10 @@ class JobRun:
             self._standing.end()
         except BaseException as failure:  # noqa: BLE001  (raised again below, once everything is written)
             error = explain(failure, self._standing.recorder.accepted)
+        self._standing.recorder.totals.stop_clock()
         error = await self._ending.unless_replaced(error or self._standing.judge())
         error = await self._waiting.instead_of(error)
-        report = await self._ending.close(error)
-        if error is not None:
-            raise error
-        return report
+        return await self._ending.close(error)
 
     async def _deliver_all(self) -> None:
         if (start := await self._waiting.beside(self._opening.open())) is None:

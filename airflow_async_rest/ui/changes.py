@@ -8,18 +8,25 @@ from airflow_async_rest.core.errors import ConfigurationError
 
 # The others say how requests are sent, which is no reason to build them again.
 _FIELDS = ("sql", "endpoint", "sql_conn_id", "http_conn_id")
+# A file's name, where an argument of a mapped task is still to be read from it.
+_FILES = (".sql",)
 _JINJA = ("{{", "{%", "{#")
 # What Airflow puts in the place of a long value, and of a secret.
 _NOT_WHOLE = ("Truncated.", "***")
 
 
 def defined_fields(dag: Mapping[str, Any], task_id: str) -> dict[str, str]:
-    """Return the texts that a task has as arguments, templates as they are written, of a serialized DAG."""
+    """Return the texts that a task has as arguments, templates as they are written, of a serialized DAG.
+
+    Of a mapped task Airflow has the names of files, whose content nobody knows here; of others it has the content.
+    """
     for entry in dag.get("dag", {}).get("tasks", ()):
         task = entry.get("__var", entry)
         if task.get("task_id") == task_id:
             found = {**task.get("partial_kwargs", {}), **task}
-            return {name: found[name] for name in _FIELDS if isinstance(found.get(name), str)}
+            files = (*_FILES, *task.get("template_ext", ()))
+            texts = {name: found[name] for name in _FIELDS if isinstance(found.get(name), str)}
+            return {name: text for name, text in texts.items() if not text.strip().endswith(files)}
     return {}
 
 

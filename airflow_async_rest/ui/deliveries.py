@@ -5,30 +5,52 @@ the reports of the newest 200 of each. An index of reports of our own would be o
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import case, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from airflow_async_rest.ui.freshness import Dag, Instance, row_of
-from airflow_async_rest.ui.reports import LEFT_BY_ALL, Failed, failures_in, is_report, replays_of, reports_of
+from airflow_async_rest.ui.reports import (
+    LEFT_BY_ALL,
+    PLACE,
+    Failed,
+    failures_in,
+    is_report,
+    newest_of_each,
+    replays_of,
+    reports_of,
+)
 from airflow_async_rest.ui.states import TaskInstanceId, progress_of_tasks
 
 OPERATORS = ("SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator")
+_CONTINUOUS = "@continuous"
 _LOOKED_AT = 100  # DAGs of a page, of which the first so many that have such tasks are shown
 _LOOKED_FOR_IN = 20  # newest runs of a DAG
 _MOST_RUNS = 200  # newest of a DAG, whose reports are read
+# Of a page, shared by its tasks, each of which has some whatever the others have.
 _MOST_INSTANCES = 20_000
-_MOST_IN_PROGRESS = 200
-_MOST_REPLAYED = 200  # a file of each is read
-_BEGUN = {"success", "failed", "running", "restarting", "deferred", "up_for_retry", "up_for_reschedule"}
+_MOST_READ = 1_000  # progress, reports that are kept elsewhere, and replays: as a rule a file for each
+_LEAST_OF_A_TASK = 10
 TaskId = tuple[str, str]
+
+
+class History(NamedTuple):
+    """The instances of a task in the newest runs.
+
+    :param since: from when on these are all, and all is known of them; None: there are no others.
+    :param is_cut: whether there are more than are looked at.
+    """
+
+    instances: list[Instance]
+    since: datetime | None
+    is_cut: bool
 
 
 def list_deliveries(
@@ -50,14 +72,13 @@ def list_deliveries(
     shown = [dag for dag in dags if dag.dag_id in {dag_id for dag_id, _ in tasks}]
     has_more = len(shown) > limit
     shown = shown[:limit]
-    tasks = [task for task in tasks if task[0] in {dag.dag_id for dag in shown}]
-    found, is_truncated = _instances(session, tasks)
     by_id = {dag.dag_id: dag for dag in shown}
+    found = _histories(session, [task for task in tasks if task[0] in by_id])
     last = shown[-1] if has_more else dags[_LOOKED_AT - 1] if len(dags) > _LOOKED_AT else None
     return {
-        "rows": [row_of(by_id[task[0]], its, now, _since(its)) for task, its in sorted(found.items())],
+        "rows": [row_of(by_id[task[0]], its.instances, now, its.since) for task, its in sorted(found.items())],
         "next": last and last.dag_id,
-        "truncated": is_truncated,
+        "truncated": any(its.is_cut for its in found.values()),
     }
 
 
@@ -65,7 +86,9 @@ def _dags(session: Session, readable: Collection[str], after: str) -> list[Dag]:
     """Return the next DAGs that Airflow shows: so many as are looked at, and one more."""
     wanted = (DagModel.dag_id.in_(readable), DagModel.dag_id > after, DagModel.is_stale.is_(False))
     name: Any = DagModel.dag_display_name
-    asked = select(DagModel.dag_id, name, DagModel.is_paused, DagModel.next_dagrun_create_after).where(*wanted)
+    # A DAG that runs continuously has a date there which is past while it runs.
+    due = case((DagModel.timetable_summary == _CONTINUOUS, None), else_=DagModel.next_dagrun_create_after)
+    asked = select(DagModel.dag_id, name, DagModel.is_paused, due).where(*wanted)
     return [Dag(*line) for line in session.execute(asked.order_by(DagModel.dag_id).limit(_LOOKED_AT + 1))]
 
 
@@ -112,53 +135,81 @@ def _tasks(session: Session, dag_ids: Collection[str]) -> list[TaskId]:
     return [(dag, task) for dag, task, operator in there if operator in OPERATORS or (dag, task) in marked]
 
 
-def _instances(session: Session, tasks: Collection[TaskId]) -> tuple[dict[TaskId, list[Instance]], bool]:
-    """Return the instances of tasks in the newest runs, the newest first; and whether there are more than so many."""
-    dag_ids = {dag_id for dag_id, _ in tasks}
-    runs = _ranked(dag_ids).c
-    is_new = or_(runs.newest <= _MOST_RUNS, runs.made <= _MOST_RUNS)
-    asked = (
+def _histories(session: Session, tasks: Collection[TaskId]) -> dict[TaskId, History]:
+    """Return what is known of each task, the newest first."""
+    kept = _kept(tasks)
+    instances, numbers = _instances(session, kept)
+    told, unread = _told(session, kept, instances, _share(_MOST_READ, tasks))
+    found: dict[TaskId, list[Instance]] = defaultdict(list)
+    for each in told:
+        found[each.task.dag_id, each.task.task_id].append(each)
+    cut = {task for task, its in found.items() if len(its) < numbers[task]}
+    return {task: History(its, _since(its, task in cut, unread), task in cut) for task, its in found.items()}
+
+
+def _instances(session: Session, kept: Any) -> tuple[list[Instance], dict[TaskId, int]]:
+    """Return those instances, the newest first; and how many there are of each task, with those that are not kept."""
+    newest_first = (kept.c.run_after.desc(), kept.c.id.desc(), kept.c.map_index)
+    lines = session.execute(select(kept).order_by(*newest_first)).all()
+    found = [Instance(TaskInstanceId(*line[:4]), *line[4:10])._replace(tries=line.try_number) for line in lines]
+    return found, {(line.dag_id, line.task_id): line.of_all for line in lines}
+
+
+def _kept(tasks: Collection[TaskId]) -> Any:
+    """Return task instances as a subquery: so many of each task, in whole runs, and always those of the newest run."""
+    runs = _ranked({dag_id for dag_id, _ in tasks}).c
+    of_task = [TaskInstance.dag_id, TaskInstance.task_id]
+    by_run = [runs.run_after.desc(), runs.id.desc()]
+    found = (
         select(
             *(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index),
             *(TaskInstance.state, runs.run_type, runs.run_after, runs.data_interval_start, runs.data_interval_end),
-            TaskInstance.end_date,
+            *(TaskInstance.end_date, TaskInstance.try_number, runs.id, runs.newest),
+            func.count().over(partition_by=of_task).label("of_all"),
+            func.count().over(partition_by=of_task, order_by=by_run).label("so_far"),
         )
         .join(runs.id.table, (runs.dag_id == TaskInstance.dag_id) & (runs.run_id == TaskInstance.run_id))
-        .where(is_new, tuple_(TaskInstance.dag_id, TaskInstance.task_id).in_(tasks))
-        .order_by(runs.run_after.desc(), runs.id.desc(), TaskInstance.map_index)
-        .limit(_MOST_INSTANCES + 1)
+        .where(or_(runs.newest <= _MOST_RUNS, runs.made <= _MOST_RUNS), tuple_(*of_task).in_(tasks))
+        .subquery()
+        .c
     )
-    lines = session.execute(asked).all()
-    its = (
-        tuple_(XComModel.dag_id, XComModel.task_id).in_(tasks),
-        XComModel.dag_run_id.in_(select(runs.id).where(is_new)),
-    )
-    reports = reports_of(session, *its, most=_MOST_INSTANCES)
-    found: dict[TaskId, list[Instance]] = defaultdict(list)
-    for each in _told(
-        session, [Instance(TaskInstanceId(*line[:4]), *line[4:]) for line in lines[:_MOST_INSTANCES]], reports
-    ):
-        found[each.task.dag_id, each.task.task_id].append(each)
-    return found, len(lines) > _MOST_INSTANCES
+    most = _share(_MOST_INSTANCES, tasks)
+    return select(found.dag_id.table).where(or_(found.newest == 1, found.so_far <= most)).subquery()
 
 
-def _told(session: Session, instances: Sequence[Instance], reports: dict[TaskInstanceId, Any]) -> Iterator[Instance]:
-    """Yield the instances with what is known of them: report, or progress where there is none, and replay."""
+def _told(
+    session: Session, kept: Any, instances: Sequence[Instance], most: int
+) -> tuple[list[Instance], set[TaskInstanceId]]:
+    """Return the instances with what is known of them: report, or progress where there is none, and replay.
+
+    Second, those of which something is not read, for there are too many of the task.
+
+    :param most: files, or lines of the state store, that are read for each task.
+    """
+    places = select(kept.c.dag_id, kept.c.run_id, kept.c.task_id, kept.c.map_index)
+    found = reports_of(session, tuple_(*PLACE).in_(places), most=most)
     # A function of the author's may return something else than the report.
-    begun = [each.task for each in instances if each.state in _BEGUN and each.task not in reports]
-    progress = progress_of_tasks(session, begun[:_MOST_IN_PROGRESS])
-    reports = {**{task: value for task, value in progress if is_report(value)}, **reports}
-    failed = [
-        Failed(each.task, reports[each.task], each.ended_at)
-        for each in instances
-        if failures_in(reports.get(each.task))
-    ]
-    replays = replays_of(failed[:_MOST_REPLAYED])
-    for each in instances:
-        yield each._replace(report=reports.get(each.task), replay=replays.get(each.task))
+    begun = [each for each in instances if each.tries and each.task not in found.reports]
+    begun.sort(key=lambda each: (each.ended_at is None, each.ended_at or each.run_after), reverse=True)
+    asked = newest_of_each([each.task for each in begun], most)
+    progress = {task: value for task, value in progress_of_tasks(session, asked) if is_report(value)}
+    reports = {**progress, **found.reports}
+    failed = {each.task: each for each in instances if failures_in(reports.get(each.task))}
+    replays = replays_of(
+        [Failed(task, reports[task], failed[task].ended_at) for task in newest_of_each(list(failed), most)]
+    )
+    told = [each._replace(report=reports.get(each.task), replay=replays.get(each.task)) for each in instances]
+    return told, ({each.task for each in begun} - set(asked)) | (found.unread - progress.keys())
 
 
-def _since(instances: Sequence[Instance]) -> datetime | None:
+def _since(instances: Sequence[Instance], is_cut: bool, unread: Collection[TaskInstanceId]) -> datetime | None:
     """Return from when on all runs are known; None where there are no others."""
     runs = {each.task.run_id: each.run_after for each in instances}
-    return min(runs.values()) if len(runs) >= _MOST_RUNS else None
+    oldest = [min(runs.values())] if is_cut or len(runs) >= _MOST_RUNS else []
+    missed = [each.ended_at or each.run_after for each in instances if each.task in unread]
+    return max(oldest + missed, default=None)
+
+
+def _share(of_page: int, tasks: Collection[TaskId]) -> int:
+    """Return how many of a page's are each task's, so that none takes them from the others."""
+    return max(_LEAST_OF_A_TASK, of_page // max(len(tasks), 1))

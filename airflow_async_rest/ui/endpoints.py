@@ -27,7 +27,7 @@ from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.ui import letters, state_endpoints
-from airflow_async_rest.ui.state_endpoints import Answer
+from airflow_async_rest.ui.state_endpoints import Answer, MapIndex
 
 _MOST_WINDOWS = 5_000
 _LONGEST_PAGE = 200
@@ -38,7 +38,7 @@ app.mount(f"/static/{__version__}", StaticFiles(directory=Path(__file__).parent 
 app.include_router(state_endpoints.router)
 
 
-def _scope(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskScope:
+def _scope(dag_id: str, run_id: str, task_id: str, map_index: MapIndex = -1) -> TaskScope:
     return TaskScope(dag_id, run_id, task_id, map_index)
 
 
@@ -52,8 +52,10 @@ def _folder(scope: Annotated[TaskScope, Depends(_scope)], folder: str | None = N
         raise HTTPException(503, str(error)) from error
 
 
-def _only(reason: Annotated[list[str] | None, Query()] = None, search: str = "") -> LetterFilter:
-    return LetterFilter(reason, search, shows_payloads())
+def _only(
+    reason: Annotated[list[str] | None, Query()] = None, search: str = "", kind: str | None = None
+) -> LetterFilter:
+    return LetterFilter(reason, search, shows_payloads(), kind)
 
 
 Offset = Annotated[int, Query(ge=0)]

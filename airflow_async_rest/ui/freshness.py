@@ -12,15 +12,16 @@ _DAYS = 7
 _DAY = timedelta(days=1)
 # A run that is due is made by the scheduler some seconds later.
 _PATIENCE = timedelta(minutes=5)
-_BY_HAND = {"manual", "backfill"}
+_BY_HAND = "manual"
 _FAILED = {"failed", "upstream_failed"}
-_WITHOUT_WORK = {"skipped", "removed"}
+_SKIPPED = "skipped"
+_WITHOUT_WORK = {_SKIPPED, "removed"}
 _WAITS = "up_for_reschedule"
 _LEFT_BY_A_REPLAY = "left_by_a_replay"
 
 
 class Dag(NamedTuple):
-    """A DAG, and when the next run of its schedule is due; None without one."""
+    """A DAG, and when the next run of its schedule is due; None without one, or where the next follows on the last."""
 
     dag_id: str
     name: str
@@ -34,6 +35,7 @@ class Instance(NamedTuple):
     :param start: of the run's data interval; so is ``end``.
     :param report: or its progress, until there is one.
     :param replay: the last one of its dead letters by another task, since it has ended.
+    :param tries: how many have begun.
     """
 
     task: TaskInstanceId
@@ -45,6 +47,7 @@ class Instance(NamedTuple):
     ended_at: datetime | None
     report: Mapping[str, Any] | None = None
     replay: Mapping[str, Any] | None = None
+    tries: int = 1
 
     @property
     def window(self) -> tuple[Any, Any]:
@@ -54,11 +57,26 @@ class Instance(NamedTuple):
     @property
     def outcome(self) -> str | None:
         """What became of it: ``delivered``, ``failed`` or ``running``; None for what has no work, as a preview."""
-        if self.state in _WITHOUT_WORK or (self.report or {}).get("preview"):
+        if (self.report or {}).get("preview"):
             return None
+        if self.state in _WITHOUT_WORK:
+            return "failed" if self._was_stopped else None
         if self.state == "success" or (self.state in _FAILED and self._is_delivered_later):
             return "delivered"
         return "failed" if self.state in _FAILED else "running"
+
+    @property
+    def end_of_window(self) -> datetime | None:
+        """The end of the window that the run is for, by which runs of one window are known.
+
+        Somebody who starts a run by hand may give another window than the run's own.
+        """
+        return as_date(self.window[1]) if self.run_type == _BY_HAND else self.end
+
+    @property
+    def _was_stopped(self) -> bool:
+        """Whether Airflow ended it while it was at work, which it calls skipped, as after the DAG's timeout."""
+        return self.state == _SKIPPED and self.report is not None and self.report.get("complete") is not True
 
     @property
     def _is_delivered_later(self) -> bool:
@@ -72,6 +90,12 @@ class Run(NamedTuple):
     run_after: datetime
     by_hand: bool
     outcome: str
+    end: datetime | None = None
+
+    @property
+    def place(self) -> datetime:
+        """What its window is known by, and comes after others by."""
+        return self.end or self.run_after
 
 
 def row_of(dag: Dag, instances: Sequence[Instance], now: datetime, since: datetime | None = None) -> dict[str, Any]:
@@ -89,7 +113,7 @@ def row_of(dag: Dag, instances: Sequence[Instance], now: datetime, since: dateti
         "last": _last(worked[0] if worked else instances[0]),
         "freshness": {**freshness(dag, _runs(worked), now), "delivered_until": _delivered_until(worked)},
         "rows": {"day": by_day[-1], "week": sum(by_day), "by_day": by_day},
-        "dead_letters": dict(dead_letters(worked).most_common()),
+        "dead_letters": dict(dead_letters(_current(worked)).most_common()),
         "wait": wait_of(instances),
         "since": _iso(since) if since is not None and since > now - _DAYS * _DAY else None,
     }
@@ -98,16 +122,16 @@ def row_of(dag: Dag, instances: Sequence[Instance], now: datetime, since: dateti
 def freshness(dag: Dag, runs: Sequence[Run], now: datetime) -> dict[str, Any]:
     """Return whether a task has delivered what the schedule has asked for.
 
-    :param runs: the newest first; those by hand count only where there are no others.
+    :param runs: the newest first; those by hand count only for a window that the schedule has asked for, or where
+        there are no others.
     :return: ``status``: ``on_time``, ``late`` (``since`` when: the oldest run after the last one that was delivered),
         ``running``, ``paused``, or ``none``, without a run. Without a schedule it is ``failed`` instead of late, and
         ``delivered``.
     """
     if dag.is_paused:
         return {"status": "paused", "since": None}
-    scheduled = [run for run in runs if not run.by_hand]
-    has_schedule = bool(scheduled) or dag.next_run is not None
-    runs = scheduled or runs
+    has_schedule = dag.next_run is not None or not all(run.by_hand for run in runs)
+    runs = _asked_for(runs) or runs
     missing = runs[: next((place for place, run in enumerate(runs) if run.outcome == "delivered"), len(runs))]
     is_overdue = dag.next_run is not None and dag.next_run < now - _PATIENCE
     if missing:
@@ -120,6 +144,19 @@ def freshness(dag: Dag, runs: Sequence[Run], now: datetime) -> dict[str, Any]:
     return {"status": ("on_time" if has_schedule else "delivered") if runs else "none", "since": None}
 
 
+def _asked_for(runs: Sequence[Run]) -> list[Run]:
+    """Return the windows that the schedule has asked for, the newest first: of each the run that was the last.
+
+    A backfill of Airflow counts, for it takes over runs of the schedule that have failed.
+    """
+    asked = {run.place for run in runs if not run.by_hand}
+    last: dict[datetime, Run] = {}
+    for run in runs:
+        if run.place in asked:
+            last.setdefault(run.place, run)
+    return sorted(last.values(), key=lambda run: run.place, reverse=True)
+
+
 def _runs(instances: Sequence[Instance]) -> list[Run]:
     """Return the runs of instances, in their order; one of which some failed has failed."""
     outcomes: dict[str, set[str | None]] = {}
@@ -130,8 +167,9 @@ def _runs(instances: Sequence[Instance]) -> list[Run]:
     return [
         Run(
             each.run_after,
-            each.run_type in _BY_HAND,
+            each.run_type == _BY_HAND,
             next(outcome for outcome in ("failed", "running", "delivered") if outcome in outcomes[run_id]),
+            each.end_of_window,
         )
         for run_id, each in firsts.items()
     ]
@@ -143,8 +181,30 @@ def rows_by_day(instances: Sequence[Instance], now: datetime) -> list[int]:
     for each in instances:
         ago = (now - (each.ended_at or now)) // _DAY
         if each.report is not None and 0 <= ago < _DAYS:
-            rows = each.report.get("rows_loaded", each.report.get("delivered"))
+            rows = _rows_of(each.report)
             found[_DAYS - 1 - ago] += rows if isinstance(rows, int) else 0
+    return found
+
+
+def _rows_of(report: Mapping[str, Any]) -> Any:
+    """Return the rows of the last try: after a replay in the task, the report is that of the whole window still."""
+    replayed = report.get("replay")
+    if isinstance(replayed, Mapping):
+        return replayed.get("delivered")
+    return report.get("rows_loaded", report.get("delivered"))
+
+
+def _current(instances: Sequence[Instance]) -> list[Instance]:
+    """Return those that no later run of their window has replaced."""
+    last: dict[tuple[datetime | None, datetime | None], str] = {}
+    found = []
+    for each in instances:
+        start, end = map(as_date, each.window)
+        # A mapped task's window is only known from its report: until then it has its run's, which is all of them.
+        is_known = each.report is not None or each.task.map_index < 0
+        has_window = is_known and start is not None and end is not None and start < end
+        if not has_window or last.setdefault((start, end), each.task.run_id) == each.task.run_id:
+            found.append(each)
     return found
 
 

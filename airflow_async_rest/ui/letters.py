@@ -12,12 +12,12 @@ from typing import Any
 
 from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import AsyncRestError
-from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.core.letters.filter import LetterFilter, answer_of
 from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import parse_exactly, skim
 from airflow_async_rest.core.letters.replays import read_replays
+from airflow_async_rest.core.letters.sentences import kind_of, sentence_of
 from airflow_async_rest.core.letters.shown import shown_record
-from airflow_async_rest.core.results.sentences import kind_of, sentence_of
 from airflow_async_rest.tasks.folders import TaskScope, lives_below, open_folder, shows_payloads
 from airflow_async_rest.tasks.run_life import MARK
 from airflow_async_rest.tasks.storage.paths import dead_letter_base, open_path
@@ -163,32 +163,35 @@ def resolved_page(folder: DeadLetterFolder, offset: int, limit: int) -> dict[str
 
     :return: ``total``, ``records``, ``offset``, ``limit``.
     """
-    records = islice(folder.iter_records(skim, resolved=True), offset, offset + limit)
+    total = folder.count_resolved()
+    first = min(offset, total)
+    records = islice(folder.iter_records(skim, resolved=True), first, first + limit)
     shown = [_shown_with_sentence(record, payloads=shows_payloads()) for record in records]
-    return {"total": folder.count_resolved(), "records": shown, "offset": offset, "limit": limit}
+    return {"total": total, "records": shown, "offset": offset, "limit": limit}
 
 
 def _shown_with_sentence(record: Record, *, payloads: bool) -> Record:
     shown = shown_record(record, payloads=payloads, longest=_LONGEST_PAYLOAD)
-    return {**shown, "said": sentence_of(_answer_of(shown))}
-
-
-def _answer_of(record: Record) -> str:
-    return str(record.get("response_excerpt") or "")
+    return {**shown, "said": sentence_of(answer_of(shown))}
 
 
 def groups(folder: DeadLetterFolder, only: LetterFilter) -> dict[str, Any]:
     """Return the dead letters that match the filter by what the API said of them, but for numbers and names.
 
-    :return: ``kinds``, at most 50, of each its ``reason``, the sentence as ``text``, the ``count``, and ``search``: a
-        text by which they are found, "" where they have none in common; ``others``: how many are of more kinds.
+    :return: ``kinds``, at most 50, of each its ``reason``, the sentence as ``text``, by which the filter finds them as
+        ``kind``, the ``count``, and ``search``: a text that their answers have in common, "" where there is none;
+        ``others``: how many are of more kinds.
     """
-    counts: Counter[tuple[str, tuple[str, str]]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
+    in_common: dict[str, str] = {}
     for record in filter(only.matches, _letters(folder, parse_exactly if only.search else skim)):
-        counts[str(record.get("reason")), kind_of(_answer_of(record))] += 1
+        kind, common = kind_of(answer_of(record))
+        counts[str(record.get("reason")), kind] += 1
+        if in_common.setdefault(kind, common) != common:  # written with other blanks
+            in_common[kind] = ""
     most = counts.most_common(_MOST_GROUPS)
     kinds = [
-        {"reason": reason, "text": text, "count": count, "search": search} for (reason, (text, search)), count in most
+        {"reason": reason, "text": kind, "count": count, "search": in_common[kind]} for (reason, kind), count in most
     ]
     return {"kinds": kinds, "others": counts.total() - sum(count for _, count in most)}
 

@@ -1,5 +1,6 @@
 """What tasks have pushed to XCom, also where a backend keeps it in object storage; and who has replayed it since."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,28 +24,52 @@ _COUNTS = ("read", "delivered", "failed", "skipped", "unfinished", "rows_loaded"
 _LONGEST = 100_000  # characters, or bytes of a file: a report has about a thousand
 _LONGEST_PUSHED = 1_000_000  # the failed items have 48 KB at most, each byte of which JSON may write as three
 _MOST_KEPT_ELSEWHERE = 1_000
+PLACE = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
 _READ_AT_ONCE = 32  # from object storage, each takes 30 ms
 
 Value = TypeVar("Value")
 Found = TypeVar("Found")
 
 
-def reports_of(session: Session, *where: Any, most: int | None = None) -> dict[TaskInstanceId, Mapping[str, Any]]:
+class Reports(NamedTuple):
+    """Reports, and the task instances of which a backend keeps elsewhere what they returned, and nobody has read it."""
+
+    reports: dict[TaskInstanceId, Mapping[str, Any]]
+    unread: set[TaskInstanceId]
+
+
+def reports_of(session: Session, *where: Any, most: int = _MOST_KEPT_ELSEWHERE) -> Reports:
     """Return the reports that are in XCom, those of the newest runs first.
 
-    Of those that a backend keeps elsewhere, the newest 1,000 are read; where that storage fails, no more of them.
+    Where the storage of a backend fails, no more of those that it keeps are read.
 
     :param where: conditions on Airflow's table of XCom.
-    :param most: reports that are asked for.
+    :param most: reports of each task, the newest, that are read where a backend keeps them elsewhere.
     """
-    of_place = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
     # A function of the author's that delivers may return anything, of any size.
     its = (XComModel.key == _REPORT, func.length(cast(XComModel.value, Text)) < _LONGEST)
-    asked = select(*of_place, XComModel.value).where(*its, *where).order_by(XComModel.dag_run_id.desc()).limit(most)
+    asked = select(*PLACE, XComModel.value).where(*its, *where).order_by(XComModel.dag_run_id.desc())
     values = {TaskInstanceId(*line[:4]): _value_of(line) for line in session.execute(asked)}
-    references = [(place, value) for place, value in values.items() if isinstance(value, str)][:_MOST_KEPT_ELSEWHERE]
-    values |= dict(_read_each(references, kept_elsewhere))
-    return {place: value for place, value in values.items() if is_report(value)}
+    kept = [place for place, value in values.items() if isinstance(value, str)] if _has_backend() else []
+    read = dict(_read_each([(place, values[place]) for place in newest_of_each(kept, most)], kept_elsewhere))
+    values |= read
+    return Reports({place: value for place, value in values.items() if is_report(value)}, set(kept) - read.keys())
+
+
+def newest_of_each(tasks: Iterable[TaskInstanceId], most: int) -> list[TaskInstanceId]:
+    """Return so many instances of each task, of which the newest come first."""
+    seen: Counter[tuple[str, str]] = Counter()
+    chosen = []
+    for task in tasks:
+        seen[task.dag_id, task.task_id] += 1
+        if seen[task.dag_id, task.task_id] <= most:
+            chosen.append(task)
+    return chosen
+
+
+def _has_backend() -> bool:
+    backend = resolve_xcom_backend()  # type: ignore[no-untyped-call]
+    return bool(backend.__name__ != "BaseXCom")
 
 
 def _value_of(line: Any) -> Any:
@@ -101,9 +126,9 @@ def kept_elsewhere(reference: str, longest: int = _LONGEST) -> Any:
     :param longest: bytes that are read, of a storage that tells the size.
     :raises Exception: whatever the storage raises.
     """
-    backend = resolve_xcom_backend()  # type: ignore[no-untyped-call]
-    if backend.__name__ == "BaseXCom" or ".." in reference.split("/"):
+    if not _has_backend() or ".." in reference.split("/"):
         return reference
+    backend = resolve_xcom_backend()  # type: ignore[no-untyped-call]
     if hasattr(backend, "_get_full_path"):  # Airflow's own: the size is known before
         try:
             if backend._get_full_path(reference).stat().st_size > longest:  # noqa: SLF001

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Body, Depends, HTTPException
+from fastapi import APIRouter, Body, Depends, HTTPException, Query
 from fastapi.responses import JSONResponse
 
 from airflow_async_rest.compat.core_api import MAY_CHANGE_TASK, MAY_SEE_XCOM, SessionDep, of_airflows_tables
@@ -29,6 +29,7 @@ _CHANGES = f"{_TASK}/changes"
 _PUSHED = f"{_TASK}/pushed"
 _REPLAY = f"{_PATH}/replay"
 _TO_WRITE = "0660"
+_LONGEST_REQUEST = 20_000
 
 router = APIRouter()
 
@@ -45,7 +46,11 @@ class Answer(JSONResponse):
             return encode_anything(json.loads(text, parse_constant=lambda _: None))
 
 
-def _task(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskInstanceId:
+# As far as Airflow's tables have numbers for it.
+MapIndex = Annotated[int, Query(ge=-1, le=2**31 - 1)]
+
+
+def _task(dag_id: str, run_id: str, task_id: str, map_index: MapIndex = -1) -> TaskInstanceId:
     return TaskInstanceId(dag_id, run_id, task_id, map_index)
 
 
@@ -110,6 +115,7 @@ def stored_value(task: Task, session: SessionDep, key: str) -> Answer:
 @router.put(_REPLAY, dependencies=MAY_CHANGE_TASK, status_code=204)
 def ask_for_replay(task: Task, session: SessionDep, value: Annotated[Any, Body(embed=True)]) -> None:
     """Leave the task a request to send dead letters again, when it runs next."""
+    _check_request(value)
     try:
         LetterFilter.from_json(value)
     except ConfigurationError as error:
@@ -118,6 +124,20 @@ def ask_for_replay(task: Task, session: SessionDep, value: Annotated[Any, Body(e
         raise HTTPException(404, "There is no such task instance.")
     with _stored(task, session, _TO_WRITE) as store:
         store.set("replay", value)
+
+
+def _check_request(value: Any) -> None:
+    """Check that any store can keep a request. :raises HTTPException: 422 when none can."""
+    try:
+        length = len(json.dumps(value, allow_nan=False))
+    except ValueError as error:
+        raise HTTPException(422, "The request has a number that JSON does not have, as NaN: leave it out.") from error
+    if length > _LONGEST_REQUEST:
+        raise HTTPException(
+            422,
+            f"The request has {length:,} characters of JSON, and may have {_LONGEST_REQUEST:,}: "
+            "choose by fewer reasons, or by a shorter search.",
+        )
 
 
 @router.delete(_REPLAY, dependencies=MAY_CHANGE_TASK, status_code=204)

@@ -93,7 +93,7 @@ def _task_ids(session: Session, dag_id: str) -> list[str]:
 def _reports(session: Session, dag_id: str, tasks: list[str], runs: Collection[str]) -> dict[Place, Mapping[str, Any]]:
     """Find the reports: run, task and map index -> report."""
     its = (XComModel.dag_id == dag_id, XComModel.task_id.in_(tasks), XComModel.run_id.in_(runs))
-    return {task[1:]: report for task, report in reports_of(session, *its).items()}
+    return {task[1:]: report for task, report in reports_of(session, *its).reports.items()}
 
 
 def _progress(session: Session, dag_id: str, lines: Sequence[Any]) -> dict[Place, Mapping[str, Any]]:

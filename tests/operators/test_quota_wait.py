@@ -58,6 +58,21 @@ def test_2000_rows_at_500_an_hour_take_four_sittings_and_no_retry(places, superv
         assert wait["why"].startswith("the API asks for a pause of 3600 s")
 
 
+def test_the_time_of_its_sittings_adds_up_and_never_falls(places, supervisor, monkeypatch):
+    """What the last writes take, which a slow state store makes long, is in neither of them."""
+    monkeypatch.setenv("STATE_STORE_SECONDS", "0.05")
+    places.answer = quota = Quota(40)
+    took = [0.0]
+    for _ in range(2):
+        quota.renew()
+        assert run_try(sql_to_rest(), supervisor)[0] == "up_for_reschedule"
+        assert supervisor.report["elapsed_seconds"] == supervisor.checkpoint["totals"]["elapsed_seconds"] > took[-1]
+        took.append(supervisor.report["elapsed_seconds"])
+    quota.renew()
+    assert run_try(sql_to_rest(), supervisor)[0] == "success"
+    assert supervisor.report["elapsed_seconds"] > took[-1]
+
+
 def test_the_task_starts_again_when_the_api_says_and_the_log_says_so(places, supervisor, logged):
     places.answer = Quota(30)
     before = datetime.now(UTC)
@@ -242,6 +257,9 @@ def test_dead_letters_that_cannot_be_written_make_it_a_retry_and_no_start_is_pro
     assert (outcome, "no space left" in str(error)) == ("up_for_retry", True)
     assert "dead letters are not written" in supervisor.report["error"]
     assert "goes on by itself" not in logged()
+    state = supervisor.data["state"]
+    assert supervisor.report["waits"] == state["progress"]["waits"] == state["waits"]["waits"] == []
+    assert state["waits"]["began"] is None  # what max_quota_wait counts from
 
 
 def test_a_clock_that_was_ahead_costs_no_retry(places, supervisor):

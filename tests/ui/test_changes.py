@@ -8,6 +8,8 @@ from airflow_async_rest.ui.changes import changed_fields, defined_fields, endpoi
 
 NOW = {"sql": "SELECT 1", "endpoint": "x/{id}", "http_conn_id": "api", "sql_conn_id": "db"}
 
+WITHOUT_SQL = {name: value for name, value in NOW.items() if name != "sql"}
+
 
 @pytest.mark.parametrize(
     ("now", "was", "changed"),
@@ -32,6 +34,8 @@ def test_what_has_changed_is_named(now, was, changed):
         ({"__var": {"task_id": "post", **NOW, "rate_limit": "5/s"}}, NOW),
         ({"task_id": "post", **NOW}, NOW),
         ({"__var": {"task_id": "post", "partial_kwargs": NOW}}, NOW),
+        ({"__var": {"task_id": "post", "partial_kwargs": {**NOW, "sql": "q.sql"}}}, WITHOUT_SQL),
+        ({"task_id": "post", "partial_kwargs": {**NOW, "sql": "q.txt"}, "template_ext": [".txt"]}, WITHOUT_SQL),
         ({"__var": {"task_id": "post", "sql": ["x"], "endpoint": None}}, {}),
         ({"__var": {"task_id": "other", **NOW}}, {}),
     ],
@@ -73,3 +77,17 @@ def test_who_may_see_xcom_is_told(client_of, airflow_db):
     path = "/async-rest/api/v2/dags/no_such_dag/dagRuns/run0/taskInstances/post/changes"
     assert client_of(None).get(path).status_code == 401
     assert client_of("vic").get(path).json() == {"changed": [], "endpoint": None}
+
+
+def test_a_file_of_a_mapped_task_is_not_taken_for_other_sql(tmp_path):
+    from airflow.sdk import DAG
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
+
+    (tmp_path / "q.sql").write_text("SELECT id FROM sensors")
+    with DAG("mapped", schedule=None, template_searchpath=str(tmp_path)) as dag:
+        given = {"sql": "q.sql", "sql_conn_id": "db", "http_conn_id": "api", "method": "PUT"}
+        SqlToRestOperator.partial(task_id="post", **given).expand(endpoint=["s/{id}", "t/{id}"])
+    defined = defined_fields(DagSerialization.to_dict(dag), "post")
+    assert changed_fields(defined, {**NOW, "sql": "SELECT id FROM sensors", "sql_conn_id": "other"}) == ["sql_conn_id"]

@@ -1,5 +1,6 @@
 """The page "Deliveries" over all DAGs: which tasks are found, who sees them, and what it costs."""
 
+import json
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -94,6 +95,23 @@ def test_a_task_is_found_by_its_operator_or_by_what_it_has_left(client_of, dag_r
     assert bool(rows(client_of("vic"))) == is_found
 
 
+def test_a_task_that_the_timeout_of_its_dag_has_stopped_is_late(client_of, dag_runs):
+    two_days = {**RECENT, "first": NOW - timedelta(days=2, hours=2)}
+    dag_runs("stopped", ("success", report(3)), ("skipped", None, report(4, complete=False)), **two_days)
+    dag_runs("skips", ("success", report(3)), ("skipped", None), **two_days)
+    found = rows(client_of("vic"))
+    statuses = [found[dag_id, "post"]["freshness"]["status"] for dag_id in ("stopped", "skips")]
+    assert (statuses, found["stopped", "post"]["last"]["run_id"]) == (["late", "on_time"], "run1")
+
+
+@pytest.mark.parametrize(("summary", "status"), [("@continuous", "running"), ("0 0 * * *", "late")])
+def test_what_runs_continuously_is_not_late_while_it_runs(client_of, dag_runs, summary, status):
+    due = {"next_dagrun_create_after": NOW - timedelta(hours=1), "timetable_summary": summary}
+    days = {**RECENT, "first": NOW - timedelta(days=2, hours=2)}
+    dag_runs("runs", ("success", report(3)), ("running", None, report(1)), **days, **due)
+    assert rows(client_of("vic"))["runs", "post"]["freshness"]["status"] == status
+
+
 def test_a_function_that_returns_something_else_has_its_progress(client_of, dag_runs):
     other = {"operator": "_PythonDecoratedOperator", **RECENT}
     dag_runs("returns", ("success", {"file": "x"}, report(5)), **other)
@@ -118,6 +136,64 @@ def test_a_task_that_the_last_run_does_not_have_is_gone(client_of, dag_runs):
         its = (TaskInstance.dag_id == "renamed", TaskInstance.run_id == "run1")
         session.execute(update(TaskInstance).where(*its).values(task_id="post_all"))
     assert [*rows(client_of("vic"))] == [("renamed", "post_all")]
+
+
+def test_a_task_with_many_instances_takes_nothing_from_others(client_of, dag_runs):
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import insert, select
+    from uuid6 import uuid7
+
+    dag_runs("daily", ("failed", report(3, 2)), **{**RECENT, "first": NOW - timedelta(days=200)})
+    dag_runs("many", *[("success", report(1))] * 180, **{**RECENT, "first": NOW - timedelta(days=181)})
+    of_run = {"dag_id": "many", "task_id": "post", "state": "success", "operator": "SqlToRestOperator"}
+    more = {"pool": "default_pool", "try_number": 1}
+    with create_session() as session:
+        runs = session.scalars(select(DagRun.run_id).where(DagRun.dag_id == "many")).all()
+        its = [
+            {"id": uuid7(), "run_id": run_id, "map_index": index, **of_run, **more}
+            for run_id in runs
+            for index in range(115)
+        ]
+        session.execute(insert(TaskInstance.__table__), its)
+    answer = page(client_of("vic"))
+    found = {row["dag_id"]: row for row in answer["rows"]}
+    assert (found["daily"]["rows"]["week"], found["daily"]["since"]) == (3, None)
+    assert answer["truncated"] is True
+    assert found["many"]["last"]["run_id"] == "run179"
+
+
+def test_what_is_not_read_of_a_task_is_said_and_who_waits_is_known(client_of, dag_runs):
+    """Functions that return no report are known by their progress alone, which is read for some of each."""
+    functions = {"operator": "_PythonDecoratedOperator", **RECENT, "first": NOW - timedelta(days=100)}
+    for number in range(20):
+        dag_runs(f"function{number}", *[("success", {"x": 1}, report(10))] * 60, **functions)
+    wait = {"since": None, "until": NOW.isoformat(), "why": "the quota is gone"}
+    waiting = ("up_for_reschedule", None, report(4, complete=False, waits=[wait]))
+    dag_runs("waiter", waiting, first=NOW - timedelta(days=300), run_type="scheduled")
+    found = {row["dag_id"]: row for row in page(client_of("vic"))["rows"]}
+    assert found["waiter"]["wait"] == wait
+    ended = RECENT["ended"].isoformat()
+    assert {found[f"function{number}"]["since"] for number in range(20)} == {ended}
+    assert len({found[f"function{number}"]["rows"]["week"] for number in range(20)}) == 1
+
+
+def test_reports_that_a_backend_keeps_are_read_for_each_task(client_of, dag_runs, tmp_path, monkeypatch):
+    from airflow.providers.common.io.xcom import backend
+
+    monkeypatch.setenv(
+        "AIRFLOW__CORE__XCOM_BACKEND", "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
+    )
+    monkeypatch.setenv("AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH", f"file://{tmp_path}")
+    backend._get_base_path.cache_clear()
+    (tmp_path / "report.json").write_text(json.dumps(report(10)))
+    reference = ("success", f"file://{tmp_path}/report.json")
+    for number in range(8):
+        dag_runs(f"kept{number}", *[reference] * 130, **{**RECENT, "first": NOW - timedelta(days=135)})
+    found = page(client_of("vic"))["rows"]
+    backend._get_base_path.cache_clear()
+    assert {(row["rows"]["week"], row["since"]) for row in found} == {(1_250, RECENT["ended"].isoformat())}
 
 
 def test_pages_go_through_all_dags(client_of, dag_runs):

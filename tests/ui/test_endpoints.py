@@ -113,6 +113,22 @@ def test_dead_letters_are_grouped_by_what_the_api_said(client_of, own):
     assert [kind["count"] for kind in only["kinds"]] == [1]
 
 
+def test_a_group_is_found_by_its_kind_and_nothing_else_is(client_of, own):
+    said = [["value too long"] * 2, ["value too long for type"] * 3, ["12", "345", "'x'"], ["two  words", "two words"]]
+    said += [["timeout 5 s"] * 2, ["a timeout 7 s of gateway"], ['{"message": "name: is required"}'], ["", " "], ["…x"]]
+    answers = [answer for kind in said for answer in kind]
+    DeadLetterFolder(own, 1).write([letter(index, excerpt=answer) for index, answer in enumerate(answers)])
+    client = client_of("ann")
+    groups = client.get("/async-rest/dead-letters/groups", params=TASK).json()["kinds"]
+    assert sorted(group["count"] for group in groups) == sorted(map(len, said))
+    for group in groups:
+        page = get(client, reason=group["reason"], kind=group["text"] or " ").json()
+        assert (page["matching"], page["replayable"]) == (group["count"], group["count"]), group
+        assert len({record["said"] for record in page["records"]} & {kind[0] for kind in said}) <= 1
+        text = client.get("/async-rest/dead-letters/download", params=TASK | {"kind": group["text"] or " "}).text
+        assert len(text.splitlines()) == group["count"]
+
+
 def test_of_many_kinds_the_most_frequent_are_given_and_the_others_counted(client_of, own):
     names = [f"{one}{other}" for one in "abcdefgh" for other in "abcdefgh"]  # 64, without a digit
     DeadLetterFolder(own, 1).write([letter(index, excerpt=f"unknown {name}") for index, name in enumerate(names)])
@@ -120,11 +136,20 @@ def test_of_many_kinds_the_most_frequent_are_given_and_the_others_counted(client
     assert (len(found["kinds"]), found["others"]) == (50, 14)
 
 
-@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": 201}, {"offset": -1}, {"map_index": "x"}])
+@pytest.mark.parametrize(
+    "wrong", [{"limit": 0}, {"limit": 201}, {"offset": -1}, {"map_index": "x"}, {"map_index": 2**31}]
+)
 def test_numbers_out_of_range_are_refused_by_name(client_of, letters, wrong):
     answer = get(client_of("vic"), **wrong)
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["query", *wrong]
+
+
+@pytest.mark.parametrize("offset", [1, 2**63 - 1, 10**30])
+@pytest.mark.parametrize("path", ["dead-letters", "dead-letters/resolved"])
+def test_a_page_after_the_last_is_empty(client_of, letters, path, offset):
+    answer = client_of("vic").get(f"/async-rest/{path}", params=TASK | {"offset": offset + 120})
+    assert (answer.status_code, answer.json()["records"]) == (200, [])
 
 
 def test_rows_that_the_database_refused_are_among_them(client_of, own):

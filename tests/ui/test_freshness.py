@@ -15,8 +15,9 @@ def dag(next_run=NOW + HOUR, *, paused=False):
     return Dag("sensors", "Sensors", paused, next_run)
 
 
-def run(outcome, hours_ago, *, by_hand=False):
-    return Run(NOW - hours_ago * HOUR, by_hand, outcome)
+def run(outcome, hours_ago, *, by_hand=False, of=None):
+    """:param of: hours since the window ended, where that is not when the run could start."""
+    return Run(NOW - hours_ago * HOUR, by_hand, outcome, None if of is None else NOW - of * HOUR)
 
 
 def at(hours_ago):
@@ -41,6 +42,11 @@ def at(hours_ago):
         (dag(NOW - HOUR, paused=True), [run("failed", 25)], "paused", None),
         # What somebody has started by hand is not what the schedule has asked for.
         (dag(), [run("failed", 0, by_hand=True), run("delivered", 1)], "on_time", None),
+        # But a window that it has asked for is delivered whoever does it, and its latest run says so.
+        (dag(), [run("delivered", 0, by_hand=True, of=1), run("failed", 1, of=1)], "on_time", None),
+        (dag(), [run("failed", 0, by_hand=True, of=1), run("delivered", 1, of=1), run("delivered", 25)], "late", at(0)),
+        (dag(), [run("delivered", 0, by_hand=True, of=25), run("failed", 1, of=1)], "late", at(1)),
+        (dag(), [run("delivered", 0, of=50), run("failed", 1, of=1), run("delivered", 25, of=25)], "late", at(1)),
         (dag(None), [run("failed", 1, by_hand=True)], "failed", at(1)),
         (dag(None), [run("running", 1, by_hand=True)], "running", at(1)),
         (dag(None), [run("delivered", 1, by_hand=True)], "delivered", None),
@@ -80,12 +86,59 @@ def report(delivered=10, **more):
         (None, None, None, "running"),
         ("skipped", report(preview=True), None, None),
         ("failed", report(preview=True), None, None),
+        ("skipped", report(4, complete=False), None, "failed"),  # by the DAG's timeout
+        ("skipped", report(4), None, None),
+        ("removed", report(4, complete=False), None, None),
         ("skipped", None, None, None),
         ("removed", None, None, None),
     ],
 )
 def test_an_instance_has_delivered_or_failed_or_is_on_its_way(state, told, replay, outcome):
     assert instance(state, told, replay=replay).outcome == outcome
+
+
+@pytest.mark.parametrize(("run_type", "status"), [("scheduled", "late"), ("backfill", "late"), ("manual", "on_time")])
+def test_a_run_that_a_backfill_has_taken_over_counts_as_before(run_type, status):
+    its = [
+        instance("failed", run_id="newest", run_type=run_type),
+        instance("success", report(), days_ago=1, run_id="before"),
+    ]
+    assert row_of(dag(), its, NOW)["freshness"]["status"] == status
+
+
+def test_a_run_by_hand_of_a_window_that_failed_delivers_it():
+    its = [
+        instance("success", report(), run_id="by_hand", run_type="manual")._replace(end=NOW - 2 * HOUR),
+        instance("failed", run_id="failed", days_ago=1 / 12),
+    ]
+    assert row_of(dag(), its, NOW)["freshness"]["status"] == "on_time"
+
+
+def failed_before(**more):
+    """Return an instance of yesterday with dead letters."""
+    told = report(7, failed=3, reasons={"http_422": 3}, window_start=at(48), window_end=at(24))
+    return instance("failed", told, days_ago=1, run_id="before")._replace(**more)
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "open_"),
+    [
+        ("success", report(window_start=at(48), window_end=at(24)), {}),
+        ("failed", report(9, failed=1, reasons={"timeout": 1}, window_start=at(48), window_end=at(24)), {"timeout": 1}),
+        ("success", report(window_start="2026-03-07T13:00:00+01:00", window_end="2026-03-08T13:00:00+01:00"), {}),
+        ("skipped", report(preview=True, window_start=at(48), window_end=at(24)), {"http_422": 3}),
+        ("success", report(window_start=at(24), window_end=at(0)), {"http_422": 3}),
+        ("success", None, {"http_422": 3}),
+    ],
+)
+def test_what_a_later_run_of_the_window_has_replaced_is_no_open_dead_letter(state, told, open_):
+    its = [instance(state, told, run_id="later"), failed_before()]
+    assert row_of(dag(), its, NOW)["dead_letters"] == open_
+
+
+def test_instances_of_one_run_do_not_replace_each_other():
+    its = [failed_before(task=TaskInstanceId("sensors", "run", "post", index)) for index in range(2)]
+    assert row_of(dag(), its, NOW)["dead_letters"] == {"http_422": 6}
 
 
 def test_rows_are_counted_by_the_day_on_which_the_task_ended():
@@ -95,11 +148,12 @@ def test_rows_are_counted_by_the_day_on_which_the_task_ended():
         instance(report=report(4, rows_loaded=40), days_ago=1.1),
         instance(report=report(8), days_ago=6.9),
         instance(report=report(16), days_ago=7.1),
+        instance(report=report(1_000_000, replay={"sent": 5, "delivered": 4, "failed": 1}), days_ago=2.1),
         instance(report=report("many"), days_ago=0.1),
         instance(report=None, days_ago=0.1),
         instance("running", report(100))._replace(ended_at=None),
     ]
-    assert rows_by_day(each, NOW) == [8, 0, 0, 0, 0, 40, 103]
+    assert rows_by_day(each, NOW) == [8, 0, 0, 0, 4, 40, 103]
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_who_may_not_clear_the_task_asks_for_no_replay(client_of, kept, user):
 
 def test_who_may_clear_the_task_asks_for_a_replay_and_withdraws_it(client_of, kept):
     client = client_of("ann")
-    for request in (REQUEST, {**REQUEST, "reasons": None}):
+    for request in (REQUEST, {**REQUEST, "reasons": None}, {**REQUEST, "kind": "out of range"}):
         answer = client.put(path_of(TASK, "replay"), json={"value": request})
         assert answer.status_code == 204, answer.text
         assert kept.look(TASK, "replay") == request
@@ -166,6 +166,35 @@ def test_a_request_that_no_task_would_understand_is_refused(client_of, kept, val
     answer = client_of("ann").put(path_of(TASK, "replay"), json={"value": value})
     assert (answer.status_code, kept.look(TASK, "replay")) == (422, None)
     assert value is None or "write {'reasons': ['http_422'] or null" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ({"reasons": ["x" * 1_000_000]}, "and may have 20,000: choose by fewer reasons, or by a shorter search."),
+        ({"reasons": ["x"] * 300_000}, "and may have 20,000"),
+        ({"search": "x" * 100_000}, "and may have 20,000"),
+        ({"folder": "x" * 100_000}, "and may have 20,000"),
+        ({"count": float("nan")}, "as NaN: leave it out."),
+        ({"count": [float("inf")]}, "as NaN: leave it out."),
+    ],
+)
+def test_a_request_that_no_store_would_keep_is_refused(client_of, kept, value, why):
+    kind = {"Content-Type": "application/json"}
+    answer = client_of("ann").put(path_of(TASK, "replay"), content=json.dumps({"value": value}), headers=kind)
+    assert (answer.status_code, kept.look(TASK, "replay")) == (422, None)
+    assert why in answer.json()["detail"]
+    assert len(answer.text) < 1_000
+
+
+@pytest.mark.parametrize("map_index", [10**30, 2**31, -2, "x"])
+@pytest.mark.parametrize("key", ["", "replay"])
+def test_a_map_index_that_no_task_has_is_refused_by_name(client_of, kept, map_index, key):
+    path, client = path_of(TASK._replace(map_index=map_index), key), client_of("ann")
+    answers = [client.get(path), client.get(path.replace("state-store", "pushed"))] if not key else []
+    answers += [client.put(path, json={"value": REQUEST}), client.delete(path)] if key else []
+    for answer in answers:
+        assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["query", "map_index"])
 
 
 @pytest.mark.parametrize("other", [{"run_id": "another"}, {"map_index": 7}, {"task_id": "another"}])

@@ -29,6 +29,8 @@ _VERSIONS = (_VERSION, _VERSION_WITH_BOOKMARKS)
 _MOST_SINGLY = 1_000
 # So many dead items a load's checkpoint can name, which is written again with every chunk of rows.
 _MOST_NAMED = 10_000
+# So many characters may say which unfinished rows are uncertain: where it takes more, all of them are.
+_MOST_CHARACTERS = 8_000
 
 
 class Try(NamedTuple):
@@ -64,6 +66,8 @@ class Checkpoint:
     :param waits: whether that try ended in a wait for its quota, and goes on itself.
     :param report: that of the try which has written it, once that has succeeded; None before.
     :param failed: index -> reason of what is dead, where it must be known without its letters; None: it is not.
+    :param uncertain: of the unfinished rows, those that the API may have acted on; None where that is not known, as
+        while more is sent: it may have acted on any.
     """
 
     fingerprint: str
@@ -79,6 +83,12 @@ class Checkpoint:
     waits: bool = False
     report: Mapping[str, Any] | None = None
     failed: Mapping[int, str] | None = None
+    uncertain: frozenset[int] | None = None
+
+    @property
+    def may_be_done(self) -> frozenset[int]:
+        """Unfinished rows that the API may have acted on, because the answer to a request was lost."""
+        return self.unfinished if self.uncertain is None else self.unfinished & self.uncertain
 
     @property
     def commit(self) -> Commit:
@@ -138,6 +148,7 @@ class Checkpoint:
             batches=(*self.batches, *whole_batches(latest)),
             resolved=self.resolved.union(resolved - letters.keys()),
             totals={**self.totals, "reasons": dict(reasons)},
+            uncertain=None if self.uncertain is None else self.uncertain.union(_uncertain_of(letters.values())),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -162,7 +173,14 @@ class Checkpoint:
             **({"waits": True} if self.waits else {}),
             **({"report": dict(self.report)} if self.report is not None else {}),
             **(_failed_to_json(self.failed) if self.failed is not None else {}),
+            **self._uncertain_to_json(),
         }
+
+    def _uncertain_to_json(self) -> dict[str, Any]:
+        """Return what says which rows are uncertain: nothing, where all that are unfinished are."""
+        rows = self.may_be_done
+        text = _runs(sorted(rows)) if rows else ""
+        return {} if rows == self.unfinished or len(text) > _MOST_CHARACTERS else {"uncertain": text}
 
     @classmethod
     def from_json(cls, value: Any) -> "Checkpoint":
@@ -189,9 +207,14 @@ class Checkpoint:
                 waits=value.get("waits") is True,
                 report=None if report is None else dict(report),
                 failed=_failed_from_json(value.get("failed")),
+                uncertain=frozenset(_numbers(value["uncertain"])) if "uncertain" in value else None,
             )
         except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None
+
+
+def _uncertain_of(letters: Iterable[DeadLetter]) -> frozenset[int]:
+    return frozenset(letter.index for letter in letters if letter.uncertain)
 
 
 def _runs(numbers: Sequence[int]) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -35,6 +35,7 @@ class Snapshot:
     :param fetched: items whose rows are to be staged with it: delivered in it, though not yet in the account.
     :param bookmarks: of the unfinished items, where those have come to whose first pages are staged with it.
     :param removed: items whose staged rows are to be removed with it, before others are staged.
+    :param uncertain: of the unfinished rows, those that the API may have acted on; None while more is sent.
     """
 
     position: int
@@ -47,6 +48,7 @@ class Snapshot:
     fetched: list[int]
     bookmarks: dict[int, Bookmark]
     removed: frozenset[int]
+    uncertain: frozenset[int] | None = None
 
 
 class SourceDigest:
@@ -101,6 +103,7 @@ class Recorder:
         self._dead_before = dict(begin.dead)
         self._known_dead = set(begin.known_dead)
         self.unwritten = Unwritten(bounds)
+        self._uncertain = set(begin.uncertain)
         self._again: set[int] = set()  # was dead before, and is sent again
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
@@ -168,6 +171,10 @@ class Recorder:
     def send_together(self, items: Sequence[Item]) -> None:
         """Note that rows that were taken go in one request; what it leaves of another one was in that together."""
         self._pending.update(dict.fromkeys([item.index for item in items], next(self._requests)))
+
+    def leave(self, indexes: Iterable[int]) -> None:
+        """Note rows that are not gone on with, and that the API may have acted on, as far as they stay unfinished."""
+        self._uncertain.update(indexes)
 
     def record(self, outcome: Outcome, *, is_news: bool = True) -> None:
         """Note what became of a row.
@@ -258,10 +265,11 @@ class Recorder:
         waiting = len(self._again & self._pending.keys())
         return {"sent": sent, "delivered": self.delivered_now, "failed": sent - waiting - self.delivered_now}
 
-    def snapshot(self, *, letters: bool = True) -> Snapshot:
+    def snapshot(self, *, letters: bool = True, last: bool = False) -> Snapshot:
         """Take the state of this moment; what it has is the caller's to write, and to confirm or give back.
 
         :param letters: whether records go with it; else they are held for a later one.
+        :param last: whether nothing more is sent, and nothing is in flight.
         """
         fetched, self._fetched = self._fetched, []
         resolved: list[Record] = [{"index": index, "resolved": True} for index in fetched if index in self._known_dead]
@@ -279,6 +287,7 @@ class Recorder:
             list(self.unwritten.records),
             fetched,
             *self.open_items.take(),
+            uncertain=frozenset(self._uncertain.intersection(self._pending)) if last else None,
         )
 
     def _batches(self) -> tuple[tuple[int, ...], ...]:

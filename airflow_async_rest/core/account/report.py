@@ -73,6 +73,7 @@ class Totals:
         self.tally = tally or Tally(ignored=earlier.get("keys_ignored"), unfound=earlier.get("paths_not_found"))
         self._earlier_seconds: float = earlier.get("elapsed_seconds", 0.0)
         self._started = time.monotonic()
+        self._stopped: float | None = None
 
     @property
     def failed(self) -> int:
@@ -94,7 +95,15 @@ class Totals:
     @property
     def elapsed_seconds(self) -> float:
         """Time spent running, over all tries."""
-        return self._earlier_seconds + time.monotonic() - self._started
+        now = time.monotonic() if self._stopped is None else self._stopped
+        return self._earlier_seconds + now - self._started
+
+    def stop_clock(self) -> None:
+        """Count no time from now on: what the last writes take no checkpoint has, and a later try could not go on with.
+
+        So the next report is never less.
+        """
+        self._stopped = time.monotonic()
 
     def failed_again(self, reason: str, *, is_counted: bool = False) -> None:
         """Count one dead letter. :param is_counted: by an earlier sitting of this try."""

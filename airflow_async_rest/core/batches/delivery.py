@@ -1,5 +1,6 @@
 """One batch -> an outcome for each of its items: sent together, split until the culprits are alone."""
 
+import asyncio
 import math
 from dataclasses import dataclass
 from operator import attrgetter
@@ -152,6 +153,7 @@ class BatchDelivery:
         """Decide whether a group is sent in halves because of what all of it was answered, and bound what that costs.
 
         :param last: whether this was its last attempt.
+        :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
         if answer.of_all is None or answer.of_all.verdict is Verdict.DELIVERED:
             return False
@@ -174,6 +176,8 @@ class BatchDelivery:
             return False
         group.refusal = answer.of_all
         group.probe = group.probe or refusal.probe(accepted=accepted)
+        if answer.of_all.verdict is Verdict.RETRY:
+            self._sender.heed_pause(answer.response)  # the halves wait, too
         return True
 
     async def _deliver_halves(self, group: _Group, *, culprit_inside: bool) -> bool:
@@ -208,6 +212,10 @@ class BatchDelivery:
                 group.stale, group.reason = 1, error.reason
                 return await self._send(group)
             return alike(group.items, ItemResult(*judge_error(error)))
+        except asyncio.CancelledError:
+            if self._sender.has_cut_off():
+                _note_uncertain(group)
+            raise
         answer = read_answer(self._exchange, group.form, group.items, request, response)
         settling = next((one.verdict for one in answer.results if one.verdict is not Verdict.RETRY), Verdict.RETRY)
         self._sender.judged(response, settling)
@@ -217,9 +225,7 @@ class BatchDelivery:
 
     def _note_lost(self, group: _Group, request: Request) -> None:
         """Note that the API may have acted on a request whose answer is lost."""
-        group.lost = True
-        for item in group.items:
-            item.uncertain = True
+        _note_uncertain(group)
         if group.failures + 1 < self._most_attempts(group):
             self._exchange.on_uncertain(request)
 
@@ -306,3 +312,9 @@ class BatchDelivery:
             batch={**group.form.names, "request": group.key, "items": len(group.items)},
             uncertain=item.uncertain or result.reason in {UNREADABLE, UNMATCHED},
         )
+
+
+def _note_uncertain(group: _Group) -> None:
+    group.lost = True
+    for item in group.items:
+        item.uncertain = True

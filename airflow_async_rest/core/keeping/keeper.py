@@ -168,7 +168,7 @@ class Keeper:
             a retry sends these items again.
         """
         rows = self.buffer.take()
-        with self._transaction(recorder, rows, letters=last or recorder.unwritten.are_due) as snapshot:
+        with self._transaction(recorder, rows, letters=last or recorder.unwritten.are_due, last=last) as snapshot:
             snapshot = await self._parts.resolve_strays(snapshot) if last else snapshot  # noqa: PLW2901
             effect = Effect()
             if self.rows is not None:
@@ -183,14 +183,17 @@ class Keeper:
 
     @contextlib.contextmanager
     def _transaction(
-        self, recorder: Recorder, rows: Sequence[PlacedRow], *, letters: bool = True
+        self, recorder: Recorder, rows: Sequence[PlacedRow], *, letters: bool = True, last: bool = False
     ) -> Iterator[Snapshot]:
         """Take a snapshot, which counts when the block has committed it; else all is as it was before.
 
         :param rows: that go with it.
-        :param letters: see :meth:`~airflow_async_rest.core.account.recorder.Recorder.snapshot`.
+        :param letters: see :meth:`~airflow_async_rest.core.account.recorder.Recorder.snapshot`; ``last``, too.
         """
-        snapshot, before = recorder.snapshot(letters=letters), recorder.totals.rows and replace(recorder.totals.rows)
+        snapshot, before = (
+            recorder.snapshot(letters=letters, last=last),
+            recorder.totals.rows and replace(recorder.totals.rows),
+        )
         try:
             yield snapshot
         except BaseException:
@@ -256,6 +259,7 @@ class Keeper:
             written_by=self.this_try,
             waits=self.waits,
             failed=failed_after(self._failed, snapshot.records) if rows else None,
+            uncertain=snapshot.uncertain,
         )
         return checkpoint.before(snapshot.held) if snapshot.held else checkpoint
 
@@ -298,30 +302,28 @@ class Keeper:
 
     async def write_last(
         self, recorder: Recorder, progress: Mapping[str, Any], *, report: Mapping[str, Any] | None, until: float
-    ) -> Exception | None:
+    ) -> tuple[Exception | None, BaseException | None]:
         """Write the last snapshot, and wait for it.
 
         :param report: when all is done; the checkpoint says so, until Airflow knows of the success.
         :param until: the loop's time at which waiting ends.
-        :return: why dead letters could not be written; the state store's failures are only logged, and so are rows
-            that could not be staged in time: they are unfinished, and no loss.
+        :return: why dead letters could not be written; and why the checkpoint, or rows, could not: that is no loss.
         """
         lost: Exception | None = None
+        unkept: Exception | None = None
         try:
             async with asyncio.timeout_at(until):
                 await self.write(recorder, progress, last=True, report=report)
                 lost = await self._parts.find_missing() if self.has_begun else None
         except (LoadError, ConfigurationError) as failure:
-            self.log.complain(_STAGING, failure)
+            unkept = failure
         except TimeoutError as failure:
-            if self.rows is None:
-                lost = failure
-            else:
-                self.log.complain(_STAGING, LoadError("it takes too long"))
+            lost, unkept = (failure, None) if self.rows is None else (None, LoadError("it takes too long"))
         except (DeadLetterStoreError, ReplacedError) as failure:
             lost = failure
-        await self.state.wait(until)
-        return lost
+        if unkept is not None:
+            self.log.complain(_STAGING, unkept)
+        return lost, await self.state.wait(until) or unkept
 
     def close(self) -> None:
         """End the threads, after what is queued."""

@@ -92,7 +92,7 @@ def _resume(
         known_dead=frozenset(known),
         dead_batches=whole_batches(letters.latest),
         sample=tuple(islice(folder.iter_records(), _SAMPLE)),
-        uncertain=checkpoint.unfinished.union(index for index, letter in letters.latest.items() if letter.uncertain),
+        uncertain=checkpoint.may_be_done.union(index for index, letter in letters.latest.items() if letter.uncertain),
         unsaid=letters.unsaid,
     )
 

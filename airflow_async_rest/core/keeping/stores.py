@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
@@ -94,7 +95,7 @@ class State:
         self._log = log
         self._thread = WorkerThread("async-rest-state")
         self._next: dict[str, Any] = {}
-        self._stored: list[asyncio.Future[None]] = []
+        self._stored: dict[str, asyncio.Future[None]] = {}
 
     async def get(self, key: str) -> Any:
         """Return a value, or None."""
@@ -118,11 +119,15 @@ class State:
 
         :raises LookupError: when there is no store.
         """
-        if self._store is None:
-            raise LookupError("there is no state store")
         if isinstance(self._store, TryStore):
             await self._thread.call(self._store.reschedule)
-        await self._thread.call(self._store.set, "waits", waits)
+        await self.keep("waits", waits)
+
+    async def keep(self, key: str, value: Any) -> None:
+        """Keep a value, and wait for that. :raises LookupError: when there is no store."""
+        if self._store is None:
+            raise LookupError("there is no state store")
+        await self._thread.call(self._store.set, key, value)
 
     def delete(self, key: str, doing: str) -> None:
         """Have a key forgotten; nobody waits for it. :param doing: what that is, for the log."""
@@ -139,12 +144,12 @@ class State:
         What the last write finds in the queue is older than it, and gives way.
         """
         values, self._next = self._next, {}
-        if self._store is None or (not last and not all(stored.done() for stored in self._stored)):
+        if self._store is None or (not last and not all(stored.done() for stored in self._stored.values())):
             return
-        for stored in self._stored:
+        for stored in self._stored.values():
             stored.cancel()
-        self._stored = [self._thread.submit(self._store.set, key, value) for key, value in values.items()]
-        for stored in self._stored:
+        self._stored = {key: self._thread.submit(self._store.set, key, value) for key, value in values.items()}
+        for stored in self._stored.values():
             stored.add_done_callback(self._complaining(_WRITING))
 
     def _complaining(self, doing: str) -> "Callable[[asyncio.Future[None]], None]":
@@ -156,16 +161,23 @@ class State:
 
         return complain
 
-    async def wait(self, until: float) -> None:
-        """Wait until the last write is done, or the loop's time has come."""
+    async def wait(self, until: float) -> BaseException | None:
+        """Wait until the last write is done, or the loop's time has come.
+
+        :return: why a checkpoint that was part of it is not kept.
+        """
         if not self._stored:
-            return
+            return None
         left = until - asyncio.get_running_loop().time()
-        _, waiting = await asyncio.wait(self._stored, timeout=max(0.0, left))
+        _, waiting = await asyncio.wait(self._stored.values(), timeout=max(0.0, left))
+        too_long = TimeoutError("the state store takes too long")
         for stored in waiting:  # Airflow's own calls would wait for those that have not begun
             stored.cancel()
         if waiting:
-            self._log.complain(_WRITING, TimeoutError("the state store takes too long"))
+            self._log.complain(_WRITING, too_long)
+        if (checkpoint := self._stored.get("checkpoint")) is None:
+            return None
+        return too_long if checkpoint in waiting or checkpoint.cancelled() else checkpoint.exception()
 
     def close(self) -> None:
         """End the thread, after what is queued."""
@@ -192,7 +204,25 @@ class StateCheckpoints:
         """Return what the last try left, or None; see :class:`CheckpointStore`."""
         bounds = self._bounds
         async with asyncio.timeout(bounds.load_seconds if _is_first(this_try) else bounds.patient_load_seconds):
-            return await self._resuming.choose(self._get, this_try)
+            found = await self._resuming.choose(self._get, this_try)
+        return found and await self._before_sending(found)
+
+    async def _before_sending(self, found: Checkpoint) -> Checkpoint:
+        """Have a checkpoint no longer say which rows the API has not acted on: from now on, it may act on any.
+
+        :return: what it says of them; where it could not be written, no more than it will after a kill.
+        """
+        unknown = replace(found, uncertain=None)
+        if found.uncertain is None:
+            return found
+        try:
+            async with asyncio.timeout(self._bounds.wait_write_seconds):
+                await self._state.keep("checkpoint", unknown.to_json())
+        except ReplacedError:
+            raise
+        except Exception:  # noqa: BLE001  (whatever the store raises: the next write tells of it)
+            return unknown
+        return found
 
     async def _get(self, key: str) -> Checkpoint | None:
         value = await self._state.get(key)

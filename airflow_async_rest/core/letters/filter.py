@@ -7,11 +7,12 @@ from typing import Any
 from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.folder import UNREADABLE, Record
+from airflow_async_rest.core.letters.sentences import kind_of
 
 _SEARCHED = ("key", "method", "path", "query", "reason", "status", "response_excerpt")
 _PAYLOADS = ("payload", "row")
 # "count" is for people; "accepted" is what the task adds.
-_KNOWN = frozenset({"reasons", "search", "count", "accepted"})
+_KNOWN = frozenset({"reasons", "search", "kind", "count", "accepted"})
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,14 @@ class LetterFilter:
     :param reasons: those that failed for one of these; None: for any reason.
     :param search: those with this text in the request, the row or the answer; upper and lower case are one.
     :param payloads: whether to search what was sent, and rows; not where it is not shown.
+    :param kind: those of which the API said this, but for numbers and names, as :func:`kind_of` has it; None: anything.
+        Blanks are for those of which it said nothing.
     """
 
     reasons: Collection[str] | None = None
     search: str = ""
     payloads: bool = True
+    kind: str | None = None
 
     @property
     def unreadable_too(self) -> bool:
@@ -41,22 +45,30 @@ class LetterFilter:
         """Return whether a dead letter is meant."""
         if self.reasons is not None and record.get("reason") not in self.reasons:
             return False
+        if self.kind is not None and kind_of(answer_of(record))[0] != self.kind.strip():
+            return False
         return not self.search or self.search.casefold() in _text_of(record, payloads=self.payloads)
 
     @classmethod
     def from_json(cls, value: Any, *, payloads: bool = True) -> "LetterFilter":
-        """Read the filter of a request to send dead letters again: ``{"reasons": [...], "search": "..."}``.
+        """Read the filter of a request to send dead letters again.
 
+        :param value: ``{"reasons": [...], "search": "...", "kind": "..."}``, or some of it.
         :raises ConfigurationError: when it is not one; a filter that is not understood must not mean all.
         """
         if isinstance(value, Mapping) and value.keys() <= _KNOWN:
-            reasons, search = value.get("reasons"), value.get("search") or ""
-            if isinstance(search, str) and (reasons is None or _are_texts(reasons)):
-                return cls(reasons, search, payloads)
+            reasons, search, kind = value.get("reasons"), value.get("search") or "", value.get("kind")
+            if isinstance(search, str) and isinstance(kind, str | None) and (reasons is None or _are_texts(reasons)):
+                return cls(reasons, search, payloads, kind)
         raise ConfigurationError(
             f"the task's state store has the key 'replay' with {value!r}: write "
             "{'reasons': ['http_422'] or null, 'search': 'text' or ''}, or delete the key."
         )
+
+
+def answer_of(record: Record) -> str:
+    """Return what the API answered, or its beginning; "" where it did not."""
+    return str(record.get("response_excerpt") or "")
 
 
 def _are_texts(value: Any) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -104,23 +105,22 @@ def now_of_api(headers: Mapping[str, str], now: datetime) -> datetime:
     :param headers: in any case.
     :param now: by our clock.
     """
-    date = _time(headers.get("Date"))
+    date = _time(headers.get("Date", ""))
     # A Date has no fractions: ours has, and is the more exact one where both say the same.
     return now if date is None or timedelta(0) <= now - date < timedelta(seconds=1) else date
 
 
 def _until(value: object, now: datetime) -> float | None:
-    when = _time(value)
+    when = _time(value) if isinstance(value, str) else None
     return None if when is None else max(0.0, (when - now).total_seconds())
 
 
-def _time(value: object) -> datetime | None:
+@lru_cache(maxsize=16)  # a second has one Date, and many answers
+def _time(text: str) -> datetime | None:
     """Read a time: ISO 8601, or an HTTP-date in one of its three forms (RFC 9110, section 5.6.7)."""
-    if not isinstance(value, str):
-        return None
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
-            when = parse(value.strip())
+            when = parse(text.strip())
         except (ValueError, OverflowError):
             continue
         return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -63,7 +63,7 @@ async def _commit(
     totals = recorder.totals
     totals.commit = Commit.BEGUN
     until = asyncio.get_running_loop().time() + seconds
-    lost = await keeper.write_last(recorder, progress, report=None, until=until)
+    lost, _ = await keeper.write_last(recorder, progress, report=None, until=until)
     if lost is not None or recorder.unfinished:
         totals.commit = Commit.NONE
         raise StoppedError(

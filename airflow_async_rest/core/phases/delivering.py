@@ -1,5 +1,6 @@
 """The middle of a try: everything that there is to send goes out, and is settled and written down as it comes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.batches.delivery import BatchDelivery
 from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.batches.split import Acceptance
+from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.fetching.fetching import Fetching
 from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.keeping.intervals import Writing
@@ -182,10 +184,16 @@ class _Settling:
         in_batches = BatchDelivery(exchange=exchange, recorder=recorder, settle=settle, acceptance=acceptance)
 
         async def deliver_taken(unit: Item | ItemBatch) -> None:
-            if isinstance(unit, Item):
-                settle(unit.settled or await one_by_one.deliver(unit))
-            else:
-                await in_batches.deliver(unit)
+            try:
+                if isinstance(unit, Item):
+                    settle(unit.settled or await one_by_one.deliver(unit))
+                else:
+                    await in_batches.deliver(unit)
+            except BaseException as error:
+                is_known = isinstance(error, AsyncRestError | asyncio.CancelledError)
+                items = [unit] if isinstance(unit, Item) else unit.items
+                recorder.leave(item.index for item in items if item.uncertain or not is_known)
+                raise
 
         order = KeyOrder(deliver_taken) if self._job.order_by_key else None
         go_on = order.deliver if order else deliver_taken

@@ -23,12 +23,18 @@ class Ending:
     """Ends a try.
 
     :param progress: gives that of this moment.
+    :param take_back: takes back a wait that will not be.
     """
 
-    def __init__(self, shared: Shared, progress: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        progress: Callable[[], Mapping[str, Any]],
+        take_back: Callable[[QuotaWaitError, BaseException], BaseException],
+    ) -> None:
         self._job, self._keeper, self._standing = shared.job, shared.keeper, shared.standing
         self._log, self._observing, self._calls = shared.log, shared.observing, shared.calls
-        self._progress = progress
+        self._progress, self._take_back = progress, take_back
         self._xcom_thread = WorkerThread("async-rest-xcom")
 
     async def merge(self) -> None:
@@ -61,39 +67,58 @@ class Ending:
         of the tries before stands.
 
         :return: the report.
-        :raises DeadLetterStoreError: when dead letters could not be written.
-        :raises AbandonedError: when nobody wants to know of this try.
+        :raises BaseException: the error; where dead letters could not be written a
+            :class:`~airflow_async_rest.core.errors.DeadLetterStoreError`, and where nobody wants to know of this try an
+            :class:`~airflow_async_rest.core.errors.AbandonedError`.
         """
         bounds, standing = self._job.bounds, self._standing
         is_hurried = isinstance(error, StoppedError) and not isinstance(error, QuotaWaitError)
         seconds = bounds.after_stop_seconds if is_hurried else bounds.at_end_seconds
         end = asyncio.get_running_loop().time() + seconds
         done = standing.report() if error is None else None
-        lost: Exception | None = error if isinstance(error, AbandonedError) else None
         progress = {**self._progress(), "error": self._sentence(error)}
-        if lost is None:
-            until = end - seconds * bounds.share_for_xcom
-            lost = await self._keeper.write_last(standing.recorder, progress, report=done, until=until)
-        unwritten = None if lost is None or isinstance(lost, AbandonedError) else self._unwritten(lost)
-        report = (done or standing.report()) | {"error": self._sentence(unwritten or error)}
+        lost, instead = await self._write(error, progress, done, until=end - seconds * bounds.share_for_xcom)
+        failure = instead or error
+        report = (done or standing.report()) | {"error": self._sentence(failure)}
         if lost is not None:  # what is in no file can only come of the rows, once more
             report["complete"] = False
-        if unwritten is not None:
-            self._tell(progress | {"error": report["error"], "complete": False})
+        if instead is not None:
+            self._tell(progress | {name: report[name] for name in ("error", "complete", "waits")})
         self._observing.end()
         if (done or self._keeper.has_begun) and not isinstance(lost, AbandonedError):
-            await self._publish(report, error or lost, end)
-        if unwritten is not None:
+            await self._publish(report, failure, end)
+        if instead is not None:
             await self._keeper.state.wait(end)
         await self._observing.close(bounds.observer_seconds)
         self._keeper.close()
         self._xcom_thread.close()
-        self._log_last(report, unwritten or error)
+        self._log_last(report, failure)
         if isinstance(lost, AbandonedError):
             raise lost
-        if unwritten is not None:
-            raise unwritten from lost
+        if instead is not None:
+            raise instead from lost
+        if error is not None:
+            raise error
         return report
+
+    async def _write(
+        self, error: BaseException | None, progress: Mapping[str, Any], done: Mapping[str, Any] | None, *, until: float
+    ) -> tuple[BaseException | None, BaseException | None]:
+        """Write what is left to write.
+
+        :return: why it is lost; and what the try ends with instead, where it cannot end as it was to.
+        """
+        if isinstance(error, AbandonedError):
+            return error, None
+        recorder = self._standing.recorder
+        lost, unkept = await self._keeper.write_last(recorder, progress, report=done, until=until)
+        why = lost or unkept
+        if isinstance(why, AbandonedError):
+            return why, None
+        instead: BaseException | None = None
+        if isinstance(error, QuotaWaitError) and why is not None:
+            instead = self._take_back(error, why)
+        return lost, instead if lost is None else self._unwritten(lost)
 
     def _tell(self, progress: Mapping[str, Any]) -> None:
         """Have the progress say what became known once it was written."""

@@ -25,6 +25,7 @@ class Waiting:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._is_known = True
+        self._before = Waits()
 
     async def beside(self, opening: Coroutine[Any, Any, Start | None]) -> Start | None:
         """Find out what was waited for, while a try opens: a state store that hangs costs that time once.
@@ -66,22 +67,44 @@ class Waiting:
         until = standing.waits.end_of(error.seconds, _more_than(error.seconds), job.max_quota_wait, now)
         if until is None:
             return _too_long(error, standing.waits, job.max_quota_wait)
+        self._before = standing.waits
         waits = standing.waits.and_then(now, until, job.settings.redact(error.why), standing.settled())
         writing = self._shared.keeper.state.keep_waits(waits.to_json())
         try:
             await self._shared.calls.stop.unless_pulled(asyncio.wait_for(writing, job.bounds.wait_write_seconds))
         except StoppedError as stopped:  # pulled meanwhile; or another one has taken over, and this writes nothing more
+            self._forget()
             return stopped
         except Exception as failure:  # noqa: BLE001  (whatever the store raises)
             self._shared.log.complain("write down that the quota is waited for, so the task ends instead", failure)
+            self._forget()
             return error
         standing.waits, self._shared.keeper.waits = waits, True
         return QuotaWaitError(str(error), until)
+
+    def take_back(self, wait: QuotaWaitError, why: BaseException) -> QuotaExhaustedError:
+        """Take a wait back that will not be, with the next write: the next sitting would not find what this one did.
+
+        :param why: the last write has failed.
+        :return: what the try ends with instead.
+        """
+        self._forget()
+        summary = f"the quota is gone, and is not waited for, because the checkpoint is not written: {_said(why)}"
+        return QuotaExhaustedError(f"{wait}. {summary}", summary=summary)
+
+    def _forget(self) -> None:
+        """Have the next write say what was waited for before: a write that has failed may be kept all the same."""
+        self._shared.standing.waits = self._before
+        self._shared.keeper.state.put("waits", self._before.to_json())
 
 
 def _more_than(seconds: float) -> float:
     """Return by how much a wait is longer than it must be."""
     return random.uniform(0, min(_MOST_JITTER_SECONDS, seconds * _JITTER_SHARE))  # noqa: S311
+
+
+def _said(why: BaseException) -> str:
+    return str(why) or type(why).__name__
 
 
 def _too_long(error: QuotaExhaustedError, waits: Waits, most: timedelta) -> QuotaExhaustedError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakSet
 
 from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import ItemError, SendError, let_go
@@ -82,6 +83,7 @@ class Sender:
         )
         self._in_flight: set[asyncio.Task[Any] | None] = set()
         self._stopped, self._all_ended = False, asyncio.Event()
+        self._cut_off: WeakSet[asyncio.Task[Any]] = WeakSet()
         if isinstance(self.transport, RestClient):
             self.transport.before_redirect = self._before_redirect
 
@@ -91,6 +93,10 @@ class Sender:
         if not self._in_flight:
             self._all_ended.set()
         return set(self._in_flight)
+
+    def has_cut_off(self) -> bool:
+        """Return whether the worker that asks was cancelled with a request in flight: the API may act on that."""
+        return asyncio.current_task() in self._cut_off
 
     async def until_ended(self, seconds: float) -> None:
         """Wait until no request is in flight any more, after a stop. :param seconds: at most."""
@@ -127,6 +133,10 @@ class Sender:
             response = await self._transmit(request)
         except SendError as error:
             self._standstill.failed(self.clock(), sent_at, f"{error.reason}: {error}")
+            raise
+        except asyncio.CancelledError:
+            if worker is not None:
+                self._cut_off.add(worker)
             raise
         else:
             seconds = response.elapsed_seconds
@@ -237,13 +247,15 @@ class Exchange:
     needs_body: bool = False
     creates_only: bool = False
 
-    async def settle(self, request: Request, *, uncertain: bool = False) -> Settled:
+    async def settle(self, request: Request, item: Item | None = None) -> Settled:
         """Send a request until it is delivered or refused, or its attempts are used up.
 
-        :param uncertain: whether an earlier try may have sent it, and its answer was lost.
+        :param item: that it delivers; it says whether an earlier try may have sent it, whose answer was lost, and is
+            told when an attempt's is.
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
         judgment, attempts, most = _NOT_SENT, 0, self.retry.max_attempts
+        uncertain = item is not None and item.uncertain
         while attempts < most:
             attempts += 1
             response, is_stale = None, False
@@ -260,17 +272,23 @@ class Exchange:
                 lost = is_fate_unknown(response)
                 if uncertain and self._is_there_already(request, response, judgment):
                     return Settled(Judgment(Verdict.DELIVERED), response, attempts, uncertain, already_there=True)
-            uncertain |= lost
+            if lost:
+                uncertain = True
+                self._note_lost(request, item, goes_again=judgment.verdict is Verdict.RETRY and attempts < most)
             if judgment.verdict is not Verdict.RETRY:
                 break
             if attempts == most:
                 self.sender.heed_pause(response)
                 break
-            if lost:
-                self.on_uncertain(request)
             if not is_stale:
                 await self.sender.pause(response, attempts)
         return Settled(judgment, response, attempts, uncertain)
+
+    def _note_lost(self, request: Request, item: Item | None, *, goes_again: bool) -> None:
+        if item is not None:
+            item.uncertain = True
+        if goes_again:
+            self.on_uncertain(request)
 
     def _is_there_already(self, request: Request, response: Response, judgment: Judgment) -> bool:
         return judgment.reason == f"http_{response.status}" and is_there_already(
@@ -343,7 +361,11 @@ class Delivery:
         # They need not be kept until the answer is there: the request has them.
         item.row = NO_VALUES
         item.payload = None
-        settled = await self._exchange.settle(request, uncertain=item.uncertain)
+        try:
+            settled = await self._exchange.settle(request, item)
+        except asyncio.CancelledError:
+            item.uncertain |= self._exchange.sender.has_cut_off()
+            raise
         if settled.delivered:
             return Delivered(item.index, settled.attempts, settled.already_there)
         return self._exchange.dead_letter(item, request, settled)

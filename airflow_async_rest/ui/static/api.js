@@ -89,7 +89,7 @@ export const storedValue = async (scope, key, signal) =>
 export const pushedValues = (scope, signal) =>
   call(urlOf(["async-rest", ...taskParts(scope), "pushed"], mapped(scope)), { signal });
 
-const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, search }) => ({
+const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, search, kind }) => ({
   dag_id: dagId,
   run_id: runId,
   task_id: taskId,
@@ -97,6 +97,7 @@ const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, sea
   folder,
   reason: reasons,
   search,
+  kind,
 });
 
 /** A page of dead letters: `{total, matching, replayable, reasons, records}`. */

@@ -7,7 +7,7 @@ import { LetterGroups } from "./letter_groups.js";
 import { LettersTable } from "./letters_table.js";
 import { useSettled } from "./polling.js";
 import { replaying } from "./next_step.js";
-import { Actions } from "./replay.js";
+import { Actions, saidOf } from "./replay.js";
 import { UNREADABLE, failuresOf, isUnwritten } from "./delivery_data.js";
 
 const { useEffect, useLayoutEffect, useMemo, useRef, useState } = React;
@@ -127,10 +127,11 @@ const Grouped = ({ isGrouped, onChange }) =>
 export function Failures({ scope, task, asked, step, onAsked, onPage }) {
   const [reasons, setReasons] = useState([]);
   const [typed, setTyped] = useState("");
+  const [kind, setKind] = useState(undefined);
   const [offset, setOffset] = useState(0);
   const [isGrouped, setGrouped] = useState(false);
   const search = useSettled(typed.trim(), TYPING_MS);
-  const filter = useMemo(() => ({ reasons, search }), [reasons, search]);
+  const filter = useMemo(() => ({ reasons, search, kind }), [reasons, search, kind]);
   const { figures, sample } = task;
   const folder = figures.dead_letters;
   const total = failuresOf(figures);
@@ -142,7 +143,7 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
     () => (fromSample ? pageOfSample(sample, total, filter, offset) : view.page),
     [fromSample, sample, total, filter, offset, view.page],
   );
-  const isFiltered = reasons.length > 0 || search !== "";
+  const isFiltered = reasons.length > 0 || search !== "" || kind !== undefined;
   useEffect(() => onPage(page), [page]);
 
   const sending = Boolean(asked);
@@ -152,6 +153,7 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
     return () => {
       setReasons([]);
       setTyped("");
+      setKind(undefined);
       setOffset(0);
     };
   }, [sending]);
@@ -160,9 +162,9 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
     set(value);
     setOffset(0);
   };
-  function chooseKind(kind) {
-    choose(setReasons)([kind.reason]);
-    setTyped(kind.search || typed);
+  function chooseKind({ reason, text }) {
+    choose(setReasons)([reason]);
+    setKind(text || " "); // an address leaves out what is empty
     setGrouped(false);
   }
 
@@ -199,6 +201,7 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
         chosen: reasons,
         onChoose: choose(setReasons),
       }),
+      kind !== undefined && h(Chip, { pressed: true, number: page?.matching, onClick: () => choose(setKind)(undefined) }, saidOf(kind)),
     ),
     h(
       C.Flex,

@@ -7,7 +7,7 @@ import { C, Table, h } from "./kit.js";
 
 const COLUMNS = [["What the API said"], ["Reason"], ["Items", "number"]];
 
-/** @param onChoose told of the kind that is clicked: its `reason`, and `search`, a text by which its rows are found. */
+/** @param onChoose told of the kind that is clicked: its `reason`, and its `text`, by which its rows are found. */
 export function LetterGroups({ scope, folder, filter, version, onChoose }) {
   const found = useExtra(
     (signal) => letterGroups(scope, folder, filter, signal),

@@ -41,7 +41,7 @@ export function useMayClear(scope, when) {
 
 /** Why dead letters cannot be sent again; null when they can. */
 function whyNotSent({ task, page, filter, isFiltered, isCurrent, number }) {
-  const isAll = !filter.reasons.length && !filter.search;
+  const isAll = !filter.reasons.length && !filter.search && filter.kind === undefined;
   return (
     refusesRequests(task) ??
     (isCurrent ? null : "Looking for what matches the filter …") ??
@@ -67,7 +67,7 @@ function offers({ task, step, waits, mayClear, ...rest }) {
   const { page, filter, isFiltered } = rest;
   if (!filter || fetches) return { resume };
   const number = step.replay.count;
-  const request = { reasons: filter.reasons.length ? filter.reasons : null, search: filter.search, count: number };
+  const request = { reasons: filter.reasons.length ? filter.reasons : null, search: filter.search, kind: filter.kind, count: number };
   const replay = {
     ...step.replay,
     kind: "replay",
@@ -99,11 +99,15 @@ function Words({ chosen, filter, isFiltered }) {
         C.Box,
         { as: "ul", ps: 5, listStyleType: "disc", overflowWrap: "anywhere" },
         filter.reasons.length > 0 && h("li", null, `failed for ${filter.reasons.join(" or ")}`),
+        filter.kind !== undefined && h("li", null, saidOf(filter.kind)),
         filter.search && h("li", null, `with “${filter.search}” in the request, the row or the answer`),
       ),
     chosen.without > 0 && h(C.Text, { color: "fg.muted" }, withoutRequest(chosen.without)),
   );
 }
+
+/** What the API said of the dead letters of a kind, as `LetterGroups` has it. */
+export const saidOf = (kind) => (kind.trim() ? `“${kind}”` : "the API said nothing");
 
 const withoutRequest = (number) =>
   `${count(number)} ${number === 1 ? "stays" : "stay"} as ${number === 1 ? "it is" : "they are"}: what has no request ` +

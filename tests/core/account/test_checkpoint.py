@@ -217,6 +217,38 @@ def test_what_is_in_no_part_counts_as_unfinished(item_of):
     assert counted.before([]) == counted
 
 
+@every_row(
+    ("uncertain", "kept", "may_be_done"),
+    [
+        (None, None, {3, 7}),
+        ({3, 7}, None, {3, 7}),
+        ({3}, "3 1", {3}),
+        ({3, 99}, "3 1", {3}),  # which is no longer unfinished
+        ((), "", ()),
+    ],
+)
+def test_it_says_which_unfinished_rows_may_be_done(uncertain, kept, may_be_done):
+    checkpoint = replace(GOOD, uncertain=None if uncertain is None else frozenset(uncertain))
+    assert checkpoint.to_json().get("uncertain") == kept
+    assert through_json(checkpoint).may_be_done == checkpoint.may_be_done == frozenset(may_be_done)
+
+
+def test_a_dead_letter_in_no_part_is_as_uncertain_as_it_was(item_of):
+    letters = [letter_of(item_of, 1, uncertain=True), letter_of(item_of, 2)]
+    before = replace(GOOD, uncertain=frozenset({7})).before(letters)
+    assert (before.unfinished, before.may_be_done) == ({1, 2, 3, 7}, {1, 7})
+    assert GOOD.before(letters).may_be_done == {1, 2, 3, 7}
+
+
+def test_which_rows_are_uncertain_fits_the_state_store_too():
+    indexes = tuple(tuple(range(10**7 + 500 * number, 10**7 + 500 * number + 500, 2)) for number in range(48))
+    uncertain = frozenset().union(*indexes)
+    alone = frozenset(range(10**9, 10**9 + 500))
+    worst = Checkpoint("f" * 32, 10**9, "d" * 32, uncertain | alone, {}, (), indexes, uncertain=uncertain)
+    assert len(json.dumps(worst.to_json())) < 65_535
+    assert through_json(worst).may_be_done == worst.unfinished
+
+
 # Kept as an earlier release wrote it, which did not say who did.
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -286,6 +318,9 @@ def test_what_is_no_checkpoint_is_found_when_it_is_read(name, value):
         {"totals": {"commit": "perhaps"}},
         {"unfinished": ["1"]},
         {"failed": {"http_503": ["x"]}},
+        {"uncertain": "0 1000000000000"},
+        {"uncertain": None},
+        {"uncertain": "3"},
     ],
 )
 def test_what_would_end_a_try_in_its_middle_is_no_checkpoint(wrong):

@@ -537,3 +537,24 @@ def test_nothing_is_kept_of_a_row_that_failed_once_it_is_written():
 
     peak_of(fail_and_write)
     assert held[0] < 200_000  # of 4,800 rows; what other threads take meanwhile is in it
+
+
+@every_row(
+    ("left", "recorded", "last", "uncertain"),
+    [
+        ([], [], False, None),  # more is sent
+        ([], [], True, {7}),  # as an earlier try has left it
+        ([3], [], False, None),
+        ([3], [], True, {3, 7}),
+        ([10], [], True, {7, 10}),
+        ([3], [3], True, {7}),
+        ([3], [3, 7, 10], True, set()),
+    ],
+)
+def test_a_last_snapshot_tells_which_unfinished_rows_may_be_done(left, recorded, last, uncertain):
+    checkpoint = Checkpoint("f", 10, "d", frozenset({3, 7}), {"read": 10}, ())
+    recorder = recorder_of(resume=Resume(checkpoint, uncertain=frozenset({7, 9})), taken=[10])
+    recorder.leave(left)
+    for index in recorded:
+        recorder.record(Delivered(index, 1))
+    assert recorder.snapshot(last=last).uncertain == uncertain

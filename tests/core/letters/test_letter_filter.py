@@ -35,6 +35,11 @@ LETTER = {
         ({"search": "4711"}, False),  # its number is nothing that a person knows it by
         ({"search": "payload"}, False),  # a field's name is no content
         ({"reasons": ["http_422"], "search": "other"}, False),
+        ({"kind": "No such Type"}, True),
+        ({"kind": "No such"}, False),
+        ({"kind": ""}, False),
+        ({"kind": None}, True),
+        ({"kind": "No such Type", "search": "other"}, False),
     ],
 )
 def test_it_means_what_it_says(choice, matches):
@@ -47,7 +52,17 @@ def test_a_row_of_a_dead_letter_without_a_request_is_searched_too():
 
 @every_row(
     "value",
-    [None, [], "all", {"reason": []}, {"reasons": "http_422"}, {"reasons": [422]}, {"search": ["x"]}, {"folder": "x"}],
+    [
+        None,
+        [],
+        "all",
+        {"reason": []},
+        {"reasons": "http_422"},
+        {"reasons": [422]},
+        {"search": ["x"]},
+        {"kind": ["x"]},
+        {"folder": "x"},
+    ],
 )
 def test_what_is_not_understood_must_not_mean_all(value):
     with pytest.raises(ConfigurationError, match=r"key 'replay' with .*: write \{'reasons': \['http_422'\] or null"):

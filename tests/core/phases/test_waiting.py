@@ -6,10 +6,16 @@ from datetime import datetime, timedelta
 
 import pytest
 from aiohttp import web
-from engine import Store, make_job, run, within
+from engine import Database, Store, make_fetch_job, make_job, number_of, rows_of, run, within
 
 from airflow_async_rest.core.account.checkpoint import Try
-from airflow_async_rest.core.errors import KilledError, QuotaExhaustedError, QuotaWaitError, ReplacedError
+from airflow_async_rest.core.errors import (
+    KilledError,
+    LoadError,
+    QuotaExhaustedError,
+    QuotaWaitError,
+    ReplacedError,
+)
 from airflow_async_rest.core.keeping.try_store import Claim, TryStore
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.sending.retry import RequestRetry
@@ -59,6 +65,93 @@ def test_what_nobody_can_bound_is_not_waited_for(api, tmp_path, fails_at, lines)
         run(job_of(api, tmp_path, log=lines.log), Failing())
     with pytest.raises(QuotaExhaustedError):
         run(job_of(api, tmp_path), None)
+
+
+class Refusing(Store):
+    """Fails at these keys, from the moment at which a wait is written down."""
+
+    def __init__(self, *keys):
+        super().__init__()
+        self.keys = keys
+
+    def set(self, key, value):
+        if key in self.keys and "waits" in self:
+            raise ConnectionError("it is full")
+        super().set(key, value)
+
+
+@pytest.mark.parametrize(("refused", "error"), [(["checkpoint"], QuotaExhaustedError), (["progress"], QuotaWaitError)])
+def test_a_wait_whose_checkpoint_is_not_kept_is_taken_back(api, tmp_path, refused, error, lines):
+    """The next sitting would send everything once more, and come no further each time."""
+    published, store = [], Refusing(*refused)
+    with pytest.raises(error) as ended:
+        run(job_of(api, tmp_path, publish=lambda *of: published.append(of), log=lines.log), store)
+    [(report, _, _)] = published
+    if error is QuotaWaitError:
+        assert len(report["waits"]) == len(store["waits"]["waits"]) == 1
+        return
+    assert "the checkpoint is not written: it is full" in str(ended.value)
+    assert (
+        report["error"] == "the quota is gone, and is not waited for, because the checkpoint is not written: it is full"
+    )
+    assert report["waits"] == store["waits"]["waits"] == store["progress"]["waits"] == []
+    assert (store["waits"]["began"], store["progress"]["error"]) == (None, report["error"])
+
+
+def test_a_wait_before_it_stays_when_one_is_taken_back(api, tmp_path):
+    store = Store()
+    with pytest.raises(QuotaWaitError):
+        run(job_of(api, tmp_path), store)
+    kept, later = dict(store), Refusing("checkpoint")
+    later |= kept
+    with pytest.raises(QuotaExhaustedError):
+        run(job_of(api, tmp_path), later)
+    assert [later["waits"][name] for name in ("began", "waits")] == [kept["waits"][name] for name in ("began", "waits")]
+
+
+def test_a_store_that_hangs_after_the_wait_is_a_retry(api, tmp_path):
+    go = threading.Event()
+
+    class Hanging(Store):
+        def set(self, key, value):
+            if "waits" in self:
+                go.wait(30)
+            super().set(key, value)
+
+    with pytest.raises(QuotaExhaustedError, match="the state store takes too long"):
+        run(job_of(api, tmp_path, bounds=within(at_end_seconds=0.1)), Hanging())
+    go.set()
+
+
+def test_a_load_whose_last_rows_cannot_be_staged_does_not_wait(api, tmp_path):
+    def fail(call):
+        if call == "stage":
+            raise LoadError("the destination is away")
+
+    def answer(seen):
+        return rows_of(seen) if number_of(seen) < 20 else web.Response(status=429, headers={"Retry-After": "3600"})
+
+    api.answer, database = answer, Database()
+    database.before = fail
+    waiting = {"max_quota_wait": timedelta(days=1), "this_try": Try(1, (3, 3))}
+    job = make_fetch_job(api, tmp_path, database, 50, bounds=within(write_every_seconds=60), **waiting)
+    with pytest.raises(QuotaExhaustedError, match="not written: the destination is away"):
+        run(job, store := Store())
+    assert store["waits"]["waits"] == []
+
+
+def test_a_wait_that_was_written_down_as_the_task_is_killed_is_taken_back(api, tmp_path):
+    stop = StopSwitch()
+
+    class Killing(Store):
+        def set(self, key, value):
+            super().set(key, value)
+            if key == "waits" and value["waits"]:
+                stop.pull(KilledError("killed"))
+
+    with pytest.raises(KilledError):
+        run(job_of(api, tmp_path), store := Killing(), stop)
+    assert (store["waits"]["waits"], store["waits"]["began"]) == ([], None)
 
 
 @pytest.mark.parametrize("held", ["rescheduled", "waits"])

@@ -2,7 +2,7 @@
 
 from tables import every_row
 
-from airflow_async_rest.core.results.sentences import kind_of, sentence_of
+from airflow_async_rest.core.letters.sentences import kind_of, sentence_of
 
 
 @every_row(
