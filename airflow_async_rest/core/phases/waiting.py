@@ -108,6 +108,6 @@ def _said(why: BaseException) -> str:
 
 
 def _too_long(error: QuotaExhaustedError, waits: Waits, most: timedelta) -> QuotaExhaustedError:
-    since = f", and the first wait began at {waits.began.isoformat(timespec='seconds')}" if waits.began else ""
-    summary = f"the quota is gone, and is not waited for: max_quota_wait allows {most}{since}"
+    since = f", counted from {waits.began.isoformat(timespec='seconds')}" if waits.began else ""
+    summary = f"the quota is not waited for: the wait would end after max_quota_wait ({most}{since})"
     return QuotaExhaustedError(f"{error}. {summary}", error.seconds, summary=summary)
