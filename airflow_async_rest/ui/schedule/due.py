@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
-from sqlalchemy import Select, literal, select
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
 _MOST = 5_000
@@ -54,7 +54,8 @@ def missing_runs(session: Session, dag_id: str, zone: str, since: datetime, unti
     :return: of the newest 5,000, in the order of time: ``start`` and ``end`` of its data interval, or its partition,
         and ``date``, by which a backfill of Airflow counts it.
     """
-    dag_hash = session.scalar(_newest(SerializedDagModel.dag_hash, dag_id))
+    hashes = select(SerializedDagModel.dag_hash).where(SerializedDagModel.dag_id == dag_id)
+    dag_hash = session.scalar(hashes.order_by(SerializedDagModel.created_at.desc()).limit(1))
     if dag_hash is None:
         return []
     where = (DagRun.dag_id == dag_id, DagRun.run_after.between(since, until))
@@ -69,10 +70,6 @@ def missing_runs(session: Session, dag_id: str, zone: str, since: datetime, unti
     with suppress(Exception):  # whatever a timetable of the author's raises
         found = list(islice(_iter_missing(schedule, sorted(runs), known), _MOST))
     return [{name: value.isoformat() for name, value in due.items()} for due in reversed(found)]
-
-
-def _newest(column: Any, dag_id: str) -> Select[Any]:
-    return select(column).where(SerializedDagModel.dag_id == dag_id).order_by(SerializedDagModel.created_at.desc())
 
 
 def _iter_missing(schedule: Schedule, runs: Sequence[Run], known: set[Any]) -> Iterator[dict[str, datetime]]:
