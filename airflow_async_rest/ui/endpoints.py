@@ -4,10 +4,11 @@ All that can be changed here is the request to replay a task instance. Each endp
 see it, as Airflow's own do. Dead letters show what XCom shows of them.
 """
 
+from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query
 from fastapi.responses import FileResponse, StreamingResponse
@@ -52,6 +53,23 @@ def _folder(scope: Annotated[TaskScope, Depends(_scope)], folder: str | None = N
         raise HTTPException(503, str(error)) from error
 
 
+def _told(replays: Iterable[Any], dag_id: str, user: Any) -> list[Any]:
+    """Return replays without the task that they are of, where the user may not read its DAG.
+
+    :param dag_id: the DAG of the dead letters, whose XCom the user may see.
+    """
+    replays = list(replays)
+    seen = {dag_id}
+    if any(replay and str(replay["by"].get("dag_id")) != dag_id for replay in replays):
+        seen |= readable_dags(user)
+    return [
+        {name: value for name, value in replay.items() if name != "by" or str(value.get("dag_id")) in seen}
+        if replay
+        else None
+        for replay in replays
+    ]
+
+
 def _only(
     reason: Annotated[list[str] | None, Query()] = None, search: str = "", kind: str | None = None
 ) -> LetterFilter:
@@ -65,12 +83,15 @@ Only = Annotated[LetterFilter, Depends(_only)]
 
 
 @app.get("/dead-letters", dependencies=MAY_SEE_XCOM)
-def dead_letters(folder: Folder, only: Only, offset: Offset = 0, limit: Limit = 50) -> Answer:
+def dead_letters(
+    dag_id: str, folder: Folder, only: Only, user: UserDep, *, offset: Offset = 0, limit: Limit = 50
+) -> Answer:
     """Return a page of a task instance's dead letters; see :func:`airflow_async_rest.ui.letters.page`."""
     try:
-        return Answer(letters.page(folder, only, offset, limit))
+        page = letters.page(folder, only, offset, limit)
     except DeadLetterStoreError as error:
         raise HTTPException(503, letters.why_away(error)) from error
+    return Answer({**page, "replays": _told(page["replays"], dag_id, user)})
 
 
 @app.get("/dead-letters/groups", dependencies=MAY_SEE_XCOM)
@@ -109,10 +130,16 @@ def download(folder: Folder, only: Only, format: Literal["jsonl", "csv"] = "json
 
 @app.get("/windows", dependencies=MAY_SEE_XCOM)
 def windows(
-    dag_id: str, session: SessionDep, limit: Annotated[int, Query(ge=1, le=_MOST_WINDOWS)] = _MOST_WINDOWS
+    dag_id: str,
+    user: UserDep,
+    session: SessionDep,
+    limit: Annotated[int, Query(ge=1, le=_MOST_WINDOWS)] = _MOST_WINDOWS,
 ) -> Answer:
     """Return the windows of a DAG; see :func:`airflow_async_rest.ui.windows.list_windows`."""
-    return Answer(of_airflows_tables("airflow_async_rest.ui.windows").list_windows(session, dag_id, limit))
+    found = of_airflows_tables("airflow_async_rest.ui.windows").list_windows(session, dag_id, limit)
+    replays = _told((window["replay"] for window in found["windows"]), dag_id, user)
+    shown = [{**window, "replay": replay} for window, replay in zip(found["windows"], replays, strict=True)]
+    return Answer({**found, "windows": shown})
 
 
 @app.get("/contract")

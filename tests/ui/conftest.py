@@ -52,6 +52,20 @@ def client_of(application):
 
 
 @pytest.fixture
+def only(application, monkeypatch):
+    """Let Airflow allow only some: ``only(lambda dag_id, entity: ...)``."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    def use(allows):
+        def is_authorized_dag(*, method, user, access_entity=None, details=None):
+            return allows(details.id if details else None, access_entity and access_entity.name)
+
+        monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", is_authorized_dag)
+
+    return use
+
+
+@pytest.fixture
 def dag_runs(airflow_db):
     """Make runs of a DAG in Airflow's database: ``make(dag_id, (state, report or None), ...)``."""
     from airflow.models.backfill import Backfill

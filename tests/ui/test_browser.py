@@ -122,7 +122,7 @@ def test_failed_items_appear_with_their_reasons(stage, page, worked):
     assert len(Path(downloading.value.path()).read_text().splitlines()) == 4
     page.get_by_role("searchbox").fill("13579")
     page.wait_for_function("() => document.querySelectorAll('button.key').length === 1")
-    page.get_by_role("button", name="Send these 1 again (filtered)").wait_for()
+    page.get_by_role("button", name="Send this one again (filtered)").wait_for()
     assert page.complaints == []
 
 

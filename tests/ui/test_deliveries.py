@@ -229,20 +229,6 @@ def test_a_page_costs_the_same_queries_whatever_there_is(client_of, dag_runs):
     assert seen[0] == seen[1] == seen[2] <= 12, seen
 
 
-@pytest.fixture
-def only(application, monkeypatch):
-    """Let Airflow allow only some: ``only(lambda dag_id, entity: ...)``."""
-    from airflow.api_fastapi.app import get_auth_manager
-
-    def use(allows):
-        def is_authorized_dag(*, method, user, access_entity=None, details=None):
-            return allows(details.id if details else None, access_entity and access_entity.name)
-
-        monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", is_authorized_dag)
-
-    return use
-
-
 def test_nobody_sees_a_dag_that_airflow_would_not_show(client_of, dag_runs, only):
     for name in ("mine", "theirs"):
         dag_runs(name, ("failed", report(3, 1)), **RECENT)

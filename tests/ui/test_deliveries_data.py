@@ -68,6 +68,8 @@ def test_rows_are_filtered_and_searched(filter_, search, names):
 def test_filters_are_those_that_let_something_through():
     found = {each["key"]: each["number"] for each in ran("deliveries_data.js", "filters", ROWS)}
     assert found == {"late": 2, "running": 1, "on_time": 1, "letters": 2, "waits": 1}
+    chosen = ran("deliveries_data.js", "filters", ROWS[:1], "waits")
+    assert [(each["key"], each["number"]) for each in chosen] == [("on_time", 1), ("waits", 0)]
 
 
 @pytest.mark.parametrize(
@@ -100,3 +102,24 @@ def test_pages_are_shown_as_they_come_and_the_whole_list_stays_while_it_is_asked
 def _first(coming):
     """Join the first page to nothing, which JSON has no value for."""
     return ran("deliveries_data.js", "joined.bind(null, undefined)", coming)
+
+
+WINDOW = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z"}
+NO_WINDOW = {"start": None, "end": None}
+
+
+@pytest.mark.parametrize(
+    ("status", "until", "last", "nothing"),
+    [
+        ("late", None, WINDOW, True),
+        ("none", None, WINDOW, True),
+        ("late", "2026-03-01T00:00:00Z", WINDOW, False),
+        ("delivered", None, WINDOW, False),  # a replay of a run that has an interval
+        ("delivered", None, NO_WINDOW, False),
+        ("failed", None, NO_WINDOW, False),
+        ("paused", None, {"start": WINDOW["end"], "end": WINDOW["end"]}, False),
+    ],
+)
+def test_what_has_no_window_is_not_said_to_have_delivered_nothing(status, until, last, nothing):
+    one = {"freshness": {"status": status, "since": None, "delivered_until": until}, "last": last}
+    assert ran("deliveries_data.js", "isUndelivered", one) is nothing

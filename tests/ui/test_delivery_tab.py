@@ -96,6 +96,17 @@ def test_what_goes_where_and_what_the_api_said(open_as, failed):
     assert page.complaints == []
 
 
+def test_dead_letters_that_are_not_written_yet_are_not_called_missing(open_as, defined, dag_runs):
+    running = {**PROGRESS, "complete": False, "error": None}
+    dag_runs("young", ("running", None, {**running, "dead_letters": "file:///nowhere"}), fileloc="dag.py")
+    defined("young", None)
+    page = open_as()
+    page.goto("/dags/young/runs/run0/tasks/post/plugin/delivery")
+    page.get_by_role("heading", name="Not written yet").wait_for()
+    assert page.get_by_text("Dead letters are written at 100 items, or after 30 seconds.").is_visible()
+    assert page.complaints == []
+
+
 @pytest.mark.parametrize("host", ["with the host's components", "without"])
 def test_a_replay_by_keyboard(open_as, failed, host):
     page = open_as()

@@ -32,6 +32,12 @@ def test_the_tables_of_a_query(sql, tables):
         (WAY, SENT, False, ["sensors (source_db)", "PUT https://api.example.com/v1/sensors/{id}"]),
         (WAY, {**SENT, "target": "Delivering to POST _bulk in batches of 500 at https://x"}, False,
          ["sensors (source_db)", "POST https://api.example.com/v1/_bulk"]),
+        (WAY, {**SENT, "target": "Delivering to POST _bulk, up to 1,200 items a request, at https://x"}, False,
+         ["sensors (source_db)", "POST https://api.example.com/v1/_bulk, up to 1,200 items a request"]),
+        (WAY, {**SENT, "target": "Delivering to POST a,b, up to 1 item a request, at https://x"}, False,
+         ["sensors (source_db)", "POST https://api.example.com/v1/a,b, up to 1 item a request"]),
+        (WAY, {**SENT, "target": "Delivering to POST a,b/{id} at https://x"}, False,
+         ["sensors (source_db)", "POST https://api.example.com/v1/a,b/{id}"]),
         (WAY, {"api": "https://api.example.com/"}, False, ["sensors (source_db)", "https://api.example.com/sensors/{id}"]),
         ({**WAY, "http_conn_id": "search_api"}, None, False, ["sensors (source_db)", "sensors/{id} (search_api)"]),
         ({**WAY, "sql": "SELECT 1"}, SENT, False, ["a query (source_db)", "PUT https://api.example.com/v1/sensors/{id}"]),
@@ -69,6 +75,21 @@ def test_delivered_and_failed_are_told_apart(figures, rates):
     assert ran("rates.js", "recentRates", figures) == rates
 
 
+@pytest.mark.parametrize(
+    ("bad", "stretches"),
+    [
+        ([0, 0, 0], []),
+        ([0, 0, 1, 0, 0], [[1, 3]]),
+        ([1, 0, 0, 0, 0, 0, 2], [[0, 1], [5, 6]]),
+        ([0, 1, 0, 1, 0, 0], [[0, 4]]),
+        ([1, 1], [[0, 1]]),
+        ([0, 1, 0, 0, 1, 0], [[0, 2], [3, 5]]),
+    ],
+)
+def test_the_line_is_red_only_where_something_fails(bad, stretches):
+    assert ran("rates.js", "failing", [{"bad": each} for each in bad]) == stretches
+
+
 def test_the_chart_says_the_same_as_the_figures():
     points = ran("rates.js", "speeds", ALL_FAILED)
     assert [(point["good"], point["bad"]) for point in points] == [(0, 5.5), (0, 5.5)]
@@ -85,3 +106,22 @@ def test_waits_for_a_quota_are_in_the_history():
     waits = [{"since": "2026-03-01T00:10:00+00:00", "until": "2026-03-01T01:10:00+00:00", "why": "429"}]
     found = ran("next_step.js", "historyOf", tries, None, None, waits)
     assert [(each["name"], each["text"]) for each in found] == [("Try 1", ""), ("Waited for the quota", "1 h: 429")]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1", 1),
+        (4, 4),
+        (" 16 ", 16),
+        ("17", None),
+        ("0", None),
+        ("", None),
+        ("-3", None),
+        ("2.5", None),
+        ("1e1", None),
+        ("x", None),
+    ],
+)
+def test_a_number_that_is_none_is_not_replaced(text, number):
+    assert ran("format.js", "numberOf", text, 16) == number

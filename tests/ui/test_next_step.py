@@ -43,6 +43,32 @@ def test_the_right_action_is_the_primary_one(state, figures, more, primary):
 
 
 @pytest.mark.parametrize(
+    ("figures", "more", "words"),
+    [
+        (only("http_404", complete=False), {}, ["look at the path", "not read to its end"]),
+        (only("http_404", complete=False, unfinished=16, skipped=3), {}, ["look at the path", "not read to its end"]),
+        (only("connection", complete=False), {}, ["whether the API is up", "Host and Port", "not read to its end"]),
+        (only("connection", complete=False), {"fetches": True}, ["whether the API is up", "not read to its end"]),
+        (only("http_404", skipped=3), {}, ["look at the path"]),
+        (only("schema", complete=False), {"replayable": 0}, ["correct the rows", "not read to its end"]),
+        ({**only("http_404"), "reasons": {"http_404": 144, "timeout": 0}}, {}, ["look at the path"]),
+        (only("constructor"), {}, ["look at what the API says"]),
+        (STOPPED, {}, ["The window was not read to its end."]),  # some were delivered: no one cause
+        (SOME, {"differs": ["the SQL"]}, ["The SQL changed since: the same requests go as they were."]),
+        (SOME, {"differs": ["the SQL", "the endpoint"]}, ["The SQL and the endpoint changed since: the same requests go as they were."]),
+        (SOME, {"differs": ["the API's connection"]},
+         ["The API's connection changed since: the same requests go by the connection as it is now."]),
+        (SOME, {"differs": ["the SQL", "the API's connection"]}, ["go as they were, by the connection as it is now."]),
+        (SOME, {"differs": ["the API's connection"], "fetches": True}, ["The API's connection changed since."]),
+    ],
+)  # fmt: skip
+def test_the_cause_is_said_first_and_then_the_way_on(figures, more, words):
+    why = ran(STEP, "nextStep", {"state": "failed", "figures": figures, **more})["why"]
+    found = [why.find(word) for word in words]
+    assert (found[0] >= 0, found) == (True, sorted(found)), why
+
+
+@pytest.mark.parametrize(
     ("state", "figures"),
     [("success", DONE), ("running", SOME), ("up_for_retry", SOME), ("skipped", DONE), (None, SOME)],
 )
@@ -112,6 +138,18 @@ MIXED = {**SOME, "reasons": {"answer_unreadable": 1, "schema": 2}}
     [
         (UNREADABLE, "The API has taken these", 0, "Sends nothing: the API has taken them."),
         (MIXED, "None of these is sent again as it was.", 2, "sends only 2, made again from their rows."),
+        (
+            {**UNREADABLE, "failed": 1, "reasons": {"answer_unreadable": 1}},
+            "has taken this, and its answer cannot",
+            0,
+            "Sends nothing",
+        ),
+        (
+            {**SOME, "failed": 1, "reasons": {"schema": 1}},
+            "This never was a request: correct the row",
+            1,
+            "from its row.",
+        ),
         ({**SOME, "reasons": {"schema": 3}}, "These never were requests", 3, "sends only 3,"),
         (only("schema"), "These never were requests", 144, "sends only 144,"),  # not "look at what the API says"
     ],
@@ -140,6 +178,17 @@ FILTERED = {"total": 2, "matching": 1, "replayable": 0, "records": [{"path": Non
 )
 def test_a_filter_says_nothing_of_all(before, page, known):
     assert ran("delivery_data.js", "knownOfAll", before, page) == known
+
+
+@pytest.mark.parametrize(
+    ("failed", "why"),
+    [
+        (1, "Once the API takes it, the same request can go again; was the row wrong, resume."),
+        (2, "Once the API takes them, the same requests can go again; were the rows wrong, resume."),
+    ],
+)
+def test_one_is_spoken_of_as_one(failed, why):
+    assert ran(STEP, "nextStep", {"state": "failed", "figures": {**SOME, "failed": failed}})["why"] == why
 
 
 @pytest.mark.parametrize(
@@ -312,3 +361,21 @@ def test_history_has_tries_and_replays_the_latest_first():
     ]
     assert found[1]["by"] == by
     assert len(ran(STEP, "historyOf", tries, None, None)) == 2
+
+
+def test_history_keeps_what_an_earlier_try_has_sent_again_and_has_each_try_once():
+    times = {"start_date": "2026-03-01T00:00:00Z", "end_date": "2026-03-01T00:05:00Z"}
+    tries = [{"try_number": 1, "state": state, **times} for state in (None, "failed")]  # cleared, and not begun again
+    tries.append({"try_number": 2, "state": "running", "start_date": "2026-03-02T00:00:00Z", "end_date": None})
+    sent = {"1": {"sent": 3, "delivered": 2, "failed": 1}}
+    for shown in (tries, tries[::-1]):
+        found = ran(STEP, "historyOf", shown, None, None, None, sent)
+        assert [(each["name"], each["state"], each["text"]) for each in found] == [
+            ("Try 2", "running", ""),
+            ("Try 1", "failed", "sent again 3: 2 delivered, 1 failed again"),
+        ]
+
+
+@pytest.mark.parametrize(("number", "these"), [(1, "this one"), (2, "these 2"), (1200, "these 1,200"), (None, "these")])
+def test_a_filtered_replay_names_what_it_sends(number, these):
+    assert ran(STEP, "nameOfFiltered", number) == f"Send {these} again (filtered)"

@@ -42,7 +42,8 @@ def replay_of(client):
     return window["replay"]
 
 
-def test_a_window_tells_who_has_sent_its_dead_letters_again_since(client_of, folder, run):
+def test_a_window_tells_who_has_sent_its_dead_letters_again_since(client_of, dag_runs, folder, run):
+    dag_runs("replay", ("success", REPORT))
     folder.add_replay(BY, 0, 2)
     folder.add_replay(BY | {"run_id": "manual__2"}, 1, 1)
     run(LONG_AGO)
@@ -76,6 +77,21 @@ def test_a_note_that_is_damaged_says_nothing(client_of, folder, run, data):
     assert folder.replays() == []
     folder.add_replay(BY, 1, 0)
     assert replay_of(client_of("vic"))["delivered"] == 1
+
+
+@pytest.mark.parametrize(
+    ("by", "is_named"), [("secret_project", False), ("gone", False), ("delivery", True), ("replay", True)]
+)
+def test_a_dag_that_airflow_would_not_show_is_not_named(client_of, dag_runs, folder, run, only, by, is_named):
+    for name in ("replay", "secret_project"):
+        dag_runs(name, ("success", REPORT))
+    folder.add_replay(BY | {"dag_id": by}, 1, 1)
+    run(LONG_AGO)
+    only(lambda dag_id, entity: dag_id != "secret_project")
+    client, task = client_of("ann"), {"dag_id": "delivery", "run_id": "run0", "task_id": "post"}
+    page = client.get("/async-rest/dead-letters", params=task).json()
+    for replay in (replay_of(client), page["replays"][-1]):
+        assert (replay.get("by"), replay["left"]) == ((BY | {"dag_id": by}) if is_named else None, 1)
 
 
 def test_the_last_replays_are_kept(folder):

@@ -46,6 +46,65 @@ def test_a_window_that_cannot_go_on_says_why(one, reason, resume, replay):
     assert ran("selection.js", "whyNotTogether", one, reason) == {"resume": resume, "replay": replay}
 
 
+HALF = {"complete": False, "read": 900, "delivered": 600, "failed": 0, "replay": {"delivered": 600, "failed": 0}}
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "kind", "status", "text"),
+    [
+        ("failed", {**HALF, "error": "Row 901: no column x"}, "replay", "failed", "600 delivered, 0 failed again. Row 901: no column x"),
+        ("failed", HALF, "replay", "failed", "600 delivered, 0 failed again. The window was not read to its end."),
+        ("failed", {**HALF, "complete": True, "failed": 2}, "replay", "failed", "600 delivered, 0 failed again."),
+        ("failed", {**HALF, "complete": True, "error": "old"}, "replay", "done", "600 delivered, 0 failed again."),
+        ("success", {**HALF, "error": "old"}, "replay", "done", "600 delivered, 0 failed again."),
+        ("failed", {**FAILED, "error": "2 of 5 failed"}, "resume", "failed", "2 of 5 failed"),
+        ("failed", FAILED, "resume", "failed", "3 delivered, 2 failed."),
+        ("failed", {**FAILED, "complete": False}, "resume", "failed", "3 delivered, 2 failed. The window was not read to its end."),
+        ("upstream_failed", {**FAILED, "complete": None, "failed": 0}, "resume", "failed", "3 delivered, 0 failed. Its log says why."),
+        ("failed", None, "resume", "failed", "The task is failed; its log says why."),
+    ],
+)  # fmt: skip
+def test_a_window_that_failed_says_why(state, report, kind, status, text):
+    assert ran("together.js", "resultOf", {"state": state, "report": report, "kind": kind}) == {
+        "status": status,
+        "text": text,
+    }
+
+
+@pytest.mark.parametrize(
+    ("chosen", "names"),
+    [
+        (None, ["a", "b"]),
+        ("b", ["a", "b"]),
+        ("c", ["a", "b", "c"]),  # further down
+        ("gone", ["a", "b", "gone"]),
+    ],
+)
+def test_what_is_chosen_stays_to_be_let_go(chosen, names):
+    found = ran("selection.js", "withChosen", [["a", 3], ["b", 2], ["c", 1]], chosen, 2)
+    assert found == [[name, {"a": 3, "b": 2, "c": 1}.get(name, 0)] for name in names]
+
+
+ASKED = {"kind": "resume", "endedBefore": "10:00", "tryBefore": 1}
+
+
+@pytest.mark.parametrize(
+    ("instance", "is_open"),
+    [
+        ({"state": "failed", "end_date": "10:00", "try_number": 1}, True),  # the Clear is not seen yet
+        ({"state": "queued", "end_date": None, "try_number": 2}, True),
+        ({"state": "running", "end_date": None, "try_number": 2}, True),
+        ({"state": "up_for_retry", "end_date": "10:05", "try_number": 2}, False),  # its error is to be seen
+        ({"state": "running", "end_date": None, "try_number": 3}, True),
+        ({"state": "failed", "end_date": "10:09", "try_number": 3}, False),
+    ],
+)
+def test_between_two_tries_what_was_asked_for_hides_no_error(instance, is_open):
+    task = {"instance": instance, "ended": instance["state"] == "failed"}
+    assert ran("delivery_data.js", "isOpen", ASKED, task) is is_open
+    assert ran("delivery_data.js", "isOpen", None, task) is False
+
+
 @pytest.mark.parametrize(
     ("kind", "reason", "way"),
     [
@@ -375,3 +434,106 @@ def test_charts_name_three_reasons_and_the_others_together():
 def test_the_limit_of_requests_is_shown_as_rows_a_second(delivered, requests, most):
     rows = [chart_row(1, {"delivered": delivered, "failed": 0, "requests": requests})]
     assert ran("chart_data.js", "chartOf", rows, {"count": 100, "seconds": 2})["most"] == most
+
+
+LIMIT = {"count": 100, "seconds": 1}
+
+
+@pytest.mark.parametrize(
+    ("report", "most"),
+    [
+        ({"delivered": 60, "failed": 40, "requests": 100}, 100),  # what failed was sent, too
+        ({"delivered": 0, "failed": 40, "requests": 40}, 100),
+        ({"delivered": 60, "failed": 40, "requests": 139, "retries": 39}, 100),
+        ({"delivered": 600, "failed": 400, "requests": 14, "retries": 4}, 10_000),
+        ({"delivered": 2, "failed": 2, "rows_loaded": 100, "rows_refused": 20, "requests": 5, "retries": 1}, 6000),
+        (
+            {"delivered": 0, "failed": 2, "rows_loaded": 0, "rows_refused": 0, "requests": 2},
+            None,
+        ),  # of no row it is known
+    ],
+)
+def test_what_a_limit_allows_is_told_by_the_items_of_a_request(report, most):
+    assert ran("chart_data.js", "chartOf", [chart_row(1, report)], LIMIT)["most"] == most
+
+
+def test_a_filter_hides_no_limit():
+    shown, hidden = (chart_row(n, {"delivered": 9 * n, "failed": 0, "requests": 9 * n, "reasons": {}}) for n in (0, 1))
+    assert ran("chart_data.js", "chartOf", [shown], LIMIT, [shown, hidden, chart_row(2, None)])["most"] == 100
+
+
+ENDED = row(run_id="r")
+HALF_READ = row(report={**FAILED, "complete": False})
+
+
+@pytest.mark.parametrize(
+    ("rows", "primary"),
+    [
+        ([ENDED], "replay"),
+        ([ENDED, ENDED], "replay"),
+        ([], "replay"),
+        ([HALF_READ], "resume"),
+        ([ENDED, HALF_READ], "resume"),  # both can be resumed
+        ([row(report=None)], "resume"),
+        ([row(report={**FAILED, "delivered": 0, "failed": 5, "reasons": {"http_404": 5}})], "resume"),
+        ([row(state="success")], "replay"),
+        (
+            [row(state="success", report={**FAILED, "delivered": 0, "reasons": {"http_404": 2}})],
+            "replay",
+        ),  # no other way
+        ([row(report={**FAILED, "rows_loaded": 3})], "resume"),
+        ([row(report={**FAILED, "reasons": {"answer_unreadable": 2}})], "resume"),
+        ([row(report={name: FAILED[name] for name in ("read", "delivered", "failed", "reasons")})], "resume"),
+        ([row(state="running"), ENDED], "replay"),  # one that cannot go on says nothing
+    ],
+)
+def test_the_filled_button_is_the_one_of_each_windows_own_tab(rows, primary):
+    assert ran("selection.js", "primaryOf", rows) == primary
+
+
+AS_THEY_WERE = "as they were, with the same keys."
+ONE = row(report={**FAILED, "failed": 1, "reasons": {"http_422": 1}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "reason", "title", "does"),
+    [
+        ("replay", [ONE], None, "Send the request of 1 window again?",
+         "Its task is cleared, and sends 1 request as it was, with the same key. Nothing else of the window is sent."),
+        ("replay", [row()], None, "Send the requests of 1 window again?",
+         "Its task is cleared, and sends 2 requests as they were, with the same keys. Nothing else of the window is sent."),
+        ("replay", [row(), row()], "http_422", "Send the requests of 2 windows again?",
+         f"Their tasks are cleared, and send 4 requests that failed for http_422 {AS_THEY_WERE} Nothing else of the windows is sent."),
+        ("resume", [row()], None, "Resume 1 window?",
+         "Its task is cleared: it reads its window again, and goes on where it stopped. What is delivered stays."),
+        ("resume", [row(), row()], None, "Resume 2 windows?",
+         "Their tasks are cleared: each reads its window again, and goes on where it stopped. What is delivered stays."),
+    ],
+)  # fmt: skip
+def test_what_is_asked_is_of_one_or_of_many(kind, rows, reason, title, does):
+    assert ran("together.js", "askedOf", kind, rows, reason) == {"title": title, "does": does}
+
+
+UNTIL_NOW = "2026-03-01T00:01:00Z"
+
+
+@pytest.mark.parametrize(
+    ("failed", "history", "number", "is_unwritten"),
+    [
+        (5, [[0, 0, 0], [2, 9, 0], [4, 20, 5]], 1, True),
+        (5, [[2, 9, 5], [4, 20, 5]], 1, True),
+        (5, [[2, 9, 5]], 1, True),
+        (100, [[0, 0, 0], [4, 200, 100]], 1, False),  # the first part is written
+        (5, [[0, 0, 0], [4, 20, 5], [60, 300, 5]], 1, False),
+        (5, [[2, 20, 5], [4, 40, 5]], 2, False),  # of the try before
+        (5, [[0, 0, 0], [4, 40, 5]], 2, True),
+        (5, [], 1, False),
+    ],
+)
+def test_dead_letters_that_are_not_written_yet_are_not_asked_for(failed, history, number, is_unwritten):
+    instance = {"state": "running", "start_date": "2026-03-01T00:00:00Z", "try_number": number}
+    progress = {"read": 200, "delivered": 0, "failed": failed, "updated_at": UNTIL_NOW, "history": history}
+    task = {"instance": instance, "report": None, "progress": progress, "figures": progress}
+    assert ran("delivery_data.js", "isUnwritten", task) is is_unwritten
+    ended = {**task, "instance": {**instance, "state": "failed"}}
+    assert ran("delivery_data.js", "isUnwritten", ended) is False

@@ -154,12 +154,18 @@ def test_all_amber_windows_are_sent_again_four_at_a_time_and_one_that_fails_stop
         "http_422 12, timeout 1",
     ]
     assert page.get_by_role("img", name="Failed in each window: highest 2; http_422 12, timeout 1").is_visible()
+    assert page.get_by_text("highest 2 failed").is_visible()
     page.get_by_role("group", name="Failed", exact=True).get_by_role("button", name="http_422").click()
     page.get_by_label("All that can go on (6)").press("Space")
     page.get_by_text("6 chosen").wait_for()
     page.get_by_role("button", name="Send the same requests again (6)", disabled=False).press("Enter")
     dialog = page.get_by_role("alertdialog")
     dialog.get_by_text("send 12 requests that failed for http_422 as they were").wait_for()
+    for wrong in ("0", "", "17"):
+        dialog.get_by_label("Windows at a time").fill(wrong)
+        dialog.get_by_text("Write a whole number from 1 to 16.").wait_for()
+        assert dialog.get_by_role("button", name="Send again").is_disabled()
+    dialog.get_by_label("Windows at a time").fill("4")
     dialog.get_by_role("button", name="Send again").press("Enter")
     first = [clears() for _ in range(4)]
     page.get_by_text("4 at work, 2 to come").wait_for()

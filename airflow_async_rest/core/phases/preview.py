@@ -128,7 +128,8 @@ class Preview:
         """Return it as people see it."""
         window = {name: value for name, value in self.job.about.items() if value is not None}
         rows = self.expected and self.expected.items
-        return {"window": window or None, "rows": rows, "seconds": self.seconds, "requests": self.requests}
+        shown = {"window": window or None, "rows": rows, "seconds": self.seconds, "requests": self.requests}
+        return shown | ({"rows_are": "about"} if self.expected and self.expected.how == "about" else {})
 
     def report(self) -> dict[str, Any]:
         """Return the report of a job that has done nothing."""

@@ -1,15 +1,15 @@
 /** The stretches of windows that never ran, a line for each, and a backfill of them by Airflow itself. */
 
 import { createBackfill, dryRunOfBackfill } from "./api.js";
-import { Choice } from "./controls.js";
+import { Choice, NumberField } from "./controls.js";
 import { Question } from "./dialog.js";
-import { count, counted } from "./format.js";
+import { count, counted, numberOf } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
 import { usePaused } from "./paused.js";
 import { useSettled } from "./polling.js";
 import { MOST_AT_ONCE, bodyOf, canBeMade, datesOf, nameOfStretch, sayRuns, whyNot } from "./stretches.js";
 
-const { useEffect, useId, useState } = React;
+const { useEffect, useState } = React;
 
 const AT_FIRST = 5;
 const TYPING_MS = 300;
@@ -36,31 +36,6 @@ function useDryRun(body, isOpen) {
   return view.of === now && isOpen ? view : { found: null, error: null };
 }
 
-/** A number between 1 and the most; what is no number is the most. */
-const within = (text, most) => Math.min(Math.max(Math.trunc(Number(text)) || most, 1), most);
-
-function NumberField({ label, hint, value, max, onChange }) {
-  const id = useId();
-  return h(
-    C.Box,
-    null,
-    h("label", { htmlFor: id }, label),
-    h(C.Input, {
-      id,
-      type: "number",
-      size: "sm",
-      width: "7rem",
-      display: "block",
-      min: 1,
-      max,
-      value,
-      "aria-describedby": hint ? `${id}-hint` : undefined,
-      onChange: (event) => onChange(event.target.value),
-    }),
-    hint && h(C.Text, { id: `${id}-hint`, fontSize: "xs", color: "fg.muted" }, hint),
-  );
-}
-
 /** What Airflow says: how many runs it would make, or why it makes none. */
 function Answer({ found, error, paused, zone }) {
   if (error) return h(Notice, { status: "error", title: "This cannot be backfilled" }, whyNot(error));
@@ -77,10 +52,11 @@ function Backfill({ dagId, stretch, zone, open, onClose, onMade }) {
   const [settings, setSettings] = useState({ latest: Math.min(stretch.holes, MOST_AT_ONCE), atOnce: 4, reprocess: "none" });
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState(null);
-  const latest = within(settings.latest, Math.min(stretch.holes, MOST_AT_ONCE));
-  const dates = datesOf(stretch, latest);
-  const body = bodyOf(dagId, dates, { ...settings, atOnce: within(settings.atOnce, MOST_AT_ONCE) });
-  const { found, error } = useDryRun({ ...body, max_active_runs: 1 }, open); // how many at a time changes no answer
+  const most = Math.min(stretch.holes, MOST_AT_ONCE);
+  const [latest, atOnce] = [numberOf(settings.latest, most), numberOf(settings.atOnce, MOST_AT_ONCE)];
+  const dates = datesOf(stretch, latest ?? most);
+  const body = bodyOf(dagId, dates, { ...settings, atOnce });
+  const { found, error } = useDryRun({ ...body, max_active_runs: 1 }, open && latest !== null); // how many at a time changes no answer
   const paused = usePaused(dagId, open);
   const set = (name) => (value) => setSettings((before) => ({ ...before, [name]: value }));
 
@@ -106,7 +82,7 @@ function Backfill({ dagId, stretch, zone, open, onClose, onMade }) {
       title: `Backfill ${nameOfStretch(stretch, zone)}?`,
       label: "Backfill",
       busy,
-      blocked: !canBeMade(found),
+      blocked: !canBeMade(found) || latest === null || atOnce === null,
       onClose,
       onConfirm: make,
       onExit: () => setFailure(null),
@@ -114,9 +90,9 @@ function Backfill({ dagId, stretch, zone, open, onClose, onMade }) {
     h(
       C.VStack,
       { align: "stretch", gap: 4, fontSize: "sm" },
-      h(Answer, { found, error, paused, zone }),
+      latest !== null && h(Answer, { found, error, paused, zone }),
       h(C.Flex, { gap: 4, wrap: "wrap", align: "flex-start" }, [
-        stretch.holes > 1 && h(NumberField, { key: "latest", label: "Windows", hint, value: settings.latest, max: Math.min(stretch.holes, MOST_AT_ONCE), onChange: set("latest") }),
+        stretch.holes > 1 && h(NumberField, { key: "latest", label: "Windows", hint, value: settings.latest, max: most, onChange: set("latest") }),
         h(NumberField, { key: "atOnce", label: "Runs at a time", value: settings.atOnce, max: MOST_AT_ONCE, onChange: set("atOnce") }),
         h(C.Box, { key: "reprocess" }, [
           h(C.Text, { key: "text", "aria-hidden": true }, AGAIN),

@@ -26,7 +26,7 @@ function lines(cell, zone) {
   }
   const { replay } = cell;
   if (report?.error && outcome !== "later") found.push(report.error);
-  if (replay) found.push(`${count(replay.delivered)} delivered later by ${replay.by.dag_id}, ${count(replay.left)} left`);
+  if (replay) found.push(`${count(replay.delivered)} delivered later by ${replay.by?.dag_id ?? "another task"}, ${count(replay.left)} left`);
   if (runs > 1) found.push(`the latest of ${runs} runs`);
   return found;
 }

@@ -1,6 +1,6 @@
 /** What the three charts over the windows draw: pure. */
 
-import { failuresOf } from "./delivery_data.js";
+import { failuresOf, fetched } from "./delivery_data.js";
 import { doneOf, reasonsOf, speedOf, sumOf } from "./selection.js";
 
 // More bars than these are too thin to be seen.
@@ -12,10 +12,11 @@ const MOST_REASONS = 3;
  *
  * @param rows of the table: of several runs of a window, the one that counts.
  * @param limit `{count, seconds}` of requests, or none.
+ * @param known the rows that tell how many items a request has: all of the task's, also where a filter hides some.
  * @returns `bars`, of each `from`, `done`, `failed` (a number for each of `reasons`), `p95` and `speed`; `reasons`, the
  *   most frequent, and "others" where there are more; `most`, rows a second that the limit allows, or null; `all`.
  */
-export function chartOf(rows, limit = null) {
+export function chartOf(rows, limit = null, known = rows) {
   const counted = rows.filter(({ report, isSuperseded, from, to }) => report && !report.preview && !isSuperseded && to > from);
   const shown = counted.toSorted((one, other) => one.from - other.from).slice(-MOST_BARS);
   const { reasons: found } = sumOf(shown);
@@ -26,17 +27,23 @@ export function chartOf(rows, limit = null) {
     const rest = (isLater ? 0 : failuresOf(report)) - known.reduce((sum, number) => sum + number, 0);
     return { from, to, done: doneOf(report), failed: [...known, Math.max(0, rest)], p95: report.latency_ms?.p95 ?? null, speed: speedOf(report) };
   });
-  return { bars, reasons: [...named, "others"], most: mostOf(shown, limit), all: counted.length };
+  return { bars, reasons: [...named, "others"], most: mostOf(known, limit), all: counted.length };
 }
 
-/** A limit is of requests, of which a row may need several, or many rows one. */
+/**
+ * A limit is of requests, of which a row may need several, or many rows one. Retries are no rule for the next ones; what
+ * failed had its requests as well, and of a fetch it brought no rows.
+ */
 function mostOf(rows, limit) {
-  const reports = rows.map(({ report }) => report).filter((report) => report.requests > 0);
-  if (!limit || !reports.length) return null;
+  const reports = rows.map(({ report }) => report).filter((report) => report?.requests > 0);
   const total = (of) => reports.reduce((sum, report) => sum + of(report), 0);
-  const done = total(doneOf);
-  return done > 0 ? (limit.count / limit.seconds) * (done / total(({ requests }) => requests)) : null;
+  const isFetch = reports.some(fetched);
+  const items = total(isFetch ? rowsOf : (report) => doneOf(report) + failuresOf(report));
+  const requests = total(({ requests: sent, retries = 0, failed = 0 }) => sent - retries - (isFetch ? failed : 0));
+  return limit && items > 0 && requests > 0 ? (limit.count / limit.seconds) * (items / requests) : null;
 }
+
+const rowsOf = ({ rows_loaded: loaded = 0, rows_refused: refused = 0 }) => loaded + refused;
 
 /** Which of the reasons a chart names: those that any window has, with their numbers. */
 export const legendOf = ({ bars, reasons }) =>

@@ -64,8 +64,8 @@ const Chart = ({ title, note, color, children, below }) =>
     h(
       C.Flex,
       { as: "figcaption", justify: "space-between", gap: 2, mb: 1 },
-      h(C.Text, { fontSize: "xs", fontWeight: "semibold" }, title),
-      h(C.Text, TEXT, note),
+      h(C.Text, { fontSize: "xs", fontWeight: "semibold", whiteSpace: "nowrap" }, title),
+      h(C.Text, { ...TEXT, textAlign: "end" }, note),
     ),
     h(C.Box, { color, borderBottomWidth: "1px", borderColor: "border.emphasized" }, children),
     below,
@@ -92,6 +92,8 @@ function Outcomes({ chart, done }) {
           h(C.Text, { key: "text", ...TEXT }, `${reason} ${count(number)}`),
         ]),
       ),
+      // Its bars have a scale of their own: one that fits both would hide what failed.
+      legend.length > 0 && h(C.Text, { key: "scale", ...TEXT, ms: "auto" }, `highest ${count(highestOf(failed))} failed`),
       legend.length === 0 && h(C.Text, { key: "none", ...TEXT }, "none failed"),
     ]),
   );
@@ -133,9 +135,9 @@ function Speed({ chart: { bars: all, most }, what }) {
   );
 }
 
-/** @param rows that are shown in the table. */
-export function Charts({ rows, limit, isFetch, zone }) {
-  const chart = useMemo(() => chartOf(rows, limit), [rows, limit]);
+/** @param rows that are shown in the table; @param known all of them, which tell what a limit of requests allows. */
+export function Charts({ rows, known, limit, isFetch, zone }) {
+  const chart = useMemo(() => chartOf(rows, limit, known), [rows, limit, known]);
   const { bars: found, all } = chart;
   if (found.length < 2) return null;
   const ends = span(new Date(found[0].from), new Date(found.at(-1).to), zone);

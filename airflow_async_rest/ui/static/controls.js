@@ -1,8 +1,9 @@
 /** What people press and choose, of the browser's own elements: they are the same in every Airflow. */
 
+import { count, numberOf } from "./format.js";
 import { C, React, h } from "./kit.js";
 
-const { useEffect, useState } = React;
+const { useEffect, useId, useState } = React;
 
 const COPIED_MS = 2_000;
 
@@ -39,3 +40,33 @@ export const Choice = ({ label, value, options, onChange }) =>
     { as: "select", css: SELECT, value, onChange: (event) => onChange(event.target.value), "aria-label": label },
     options.map((each) => [each].flat()).map(([one, text = one]) => h("option", { key: one, value: one }, text)),
   );
+
+/** A whole number from 1 to the most. Anything else is said to be none, and is not replaced by another one. */
+export function NumberField({ label, hint, value, max, onChange }) {
+  const id = useId();
+  const isWrong = numberOf(value, max) === null;
+  return h(
+    C.Box,
+    { fontSize: "sm" },
+    h("label", { htmlFor: id }, label),
+    h(C.Input, {
+      id,
+      type: "number",
+      size: "sm",
+      width: "7rem",
+      display: "block",
+      min: 1,
+      max,
+      value,
+      "aria-invalid": isWrong || undefined,
+      "aria-describedby": hint || isWrong ? `${id}-hint` : undefined,
+      onChange: (event) => onChange(event.target.value),
+    }),
+    h(
+      C.Box,
+      { id: `${id}-hint`, fontSize: "xs", color: "fg.muted" },
+      isWrong && h(C.Text, { role: "alert", color: "red.fg" }, `Write a whole number from 1 to ${count(max)}.`),
+      hint,
+    ),
+  );
+}

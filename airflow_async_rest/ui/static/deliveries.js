@@ -29,7 +29,7 @@ function Filters({ rows, filter, onFilter, search, onSearch }) {
     h(
       C.Flex,
       { role: "group", "aria-label": "Filters", gap: 2, wrap: "wrap" },
-      filters(rows).map(({ key, name, number }) =>
+      filters(rows, filter).map(({ key, name, number }) =>
         h(Chip, { key, number, pressed: filter === key, onClick: () => onFilter(filter === key ? null : key) }, name),
       ),
     ),

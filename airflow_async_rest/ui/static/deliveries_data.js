@@ -24,6 +24,10 @@ const ORDER = Object.keys(STATUSES);
 /** A status of another version is shown by its name. */
 export const statusOf = ({ freshness }) => STATUSES[freshness.status] ?? { name: String(freshness.status), color: "none" };
 
+/** Whether nothing has been delivered yet; of what has no window, as a replay, there is no day until when. */
+export const isUndelivered = ({ freshness: { status, delivered_until: until }, last: { start, end } }) =>
+  !until && Date.parse(end) > Date.parse(start) && status !== "delivered" && status !== "on_time";
+
 export const openLetters = ({ dead_letters: reasons }) => Object.values(reasons).reduce((sum, number) => sum + number, 0);
 
 /** Which page to ask for: after which DAG, and how many. */
@@ -58,13 +62,13 @@ const MARKS = {
   waits: { name: "waiting for a quota", is: ({ wait }) => wait !== null },
 };
 
-/** `[{key, name, number}]` of the filters that let something through. */
-export function filters(rows) {
+/** `[{key, name, number}]` of the filters that let something through, and of the one that is chosen: how else would it be let go? */
+export function filters(rows, filter = null) {
   const counted = (key, name, is) => ({ key, name, number: rows.filter(is).length });
   return [
     ...ORDER.map((key) => counted(key, STATUSES[key].name, ({ freshness }) => freshness.status === key)),
     ...Object.entries(MARKS).map(([key, { name, is }]) => counted(key, name, is)),
-  ].filter(({ number }) => number > 0);
+  ].filter(({ key, number }) => number > 0 || key === filter);
 }
 
 /** The rows that a filter and a search leave; a search looks at names, task and reasons. */

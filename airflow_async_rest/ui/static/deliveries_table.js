@@ -1,6 +1,6 @@
 /** The table of the page "Deliveries": a row for each task. */
 
-import { openLetters, orderAfter, statusOf } from "./deliveries_data.js";
+import { isUndelivered, openLetters, orderAfter, statusOf } from "./deliveries_data.js";
 import { NONE, count, dateTime, span } from "./format.js";
 import { C, StateBadge, Table, h, narrow } from "./kit.js";
 import { deliveryPath, windowsPath } from "./paths.js";
@@ -47,7 +47,8 @@ function Freshness({ row, zone }) {
     null,
     h(C.Badge, { colorPalette: color, variant: "solid", borderRadius: "full", px: 2 }, name),
     since && h("div", { className: "quiet" }, `since ${dateTime(since, zone)}`),
-    h("div", { className: "quiet wide" }, until ? `delivered until ${dateTime(until, zone)}` : "nothing delivered yet"),
+    until && h("div", { className: "quiet wide" }, `delivered until ${dateTime(until, zone)}`),
+    isUndelivered(row) && h("div", { className: "quiet wide" }, "nothing delivered yet"),
   );
 }
 
@@ -100,7 +101,9 @@ const STYLES = {
   "& tbody tr": { cursor: "auto" },
   "& td": { borderBottomWidth: "1px", fontVariantNumeric: "tabular-nums", verticalAlign: "top" },
   "& .reason": { maxWidth: "14rem", marginInlineStart: "auto", whiteSpace: "normal" },
-  "& th button": { font: "inherit", color: "inherit", cursor: "pointer", background: "none", border: 0, padding: 0 },
+  // The button is all of its cell.
+  "& thead th": { p: 0 },
+  "& th button": { display: "block", width: "full", px: 2, py: 1.5, textAlign: "inherit", font: "inherit", color: "inherit", cursor: "pointer", background: "none", border: 0 },
   "& .wide": narrow({ display: "none" }),
 };
 

@@ -16,6 +16,8 @@ import {
   failuresOf,
   isFetch,
   isLive,
+  isOpen,
+  isOver,
   isReplaying,
   isStale,
   lookAtTask,
@@ -137,12 +139,10 @@ function Task({ scope, task, refresh }) {
   );
   const page = failuresOf(figures) > 0 ? letters : few;
   const isGone = ended && failuresOf(figures) > 0 && page?.total === 0;
-  // A request is answered by the next end of the task: of another try, or at another time.
-  const isOver = asked && task.ended && task.instance.end_date !== asked.endedBefore;
-  const open = isOver ? null : asked;
+  const open = isOpen(asked, task) ? asked : null;
 
   function onAsked(number, kind) {
-    setAsked({ count: number, kind, endedBefore: task.instance.end_date });
+    setAsked({ count: number, kind, endedBefore: task.instance.end_date, tryBefore: task.instance.try_number });
     refresh();
   }
 
@@ -169,7 +169,7 @@ function Task({ scope, task, refresh }) {
     h(Waiting, { task }),
     h(Replaying, { task, asked: open }),
     h(Later, { task, replay }),
-    isOver && h(Around),
+    isOver(asked, task) && h(Around),
     h(Panel, null, h(Progress, { task, isLater }), h(Figures, { task, isLater })),
     failuresOf(figures) > 0 && h(Failures, { scope, task, asked: open, step, onAsked, onPage }),
     h(History, { scope, task, page }),

@@ -89,6 +89,21 @@ export const waitOf = ({ instance, figures }) => (instance.state === WAITS && fi
 /** Whether the figures are of this moment. */
 export const isLive = (task) => task.instance.state === "running" && !isStale(task);
 
+// A dead letter waits for so many others, or so long, and a little for being written and shown.
+const WRITTEN_AT = 100;
+const WRITTEN_AFTER_SECONDS = 35;
+
+/** Whether the first dead letters of a task that runs are not written yet, so that nobody can have them. */
+export function isUnwritten(task) {
+  const { figures, instance } = task;
+  if (!isLive(task) || failuresOf(figures) >= WRITTEN_AT) return false;
+  const history = figures.history ?? [];
+  const fails = ([, , failed = 0]) => failed > 0;
+  const first = history.find(fails);
+  if (!first || (instance.try_number > 1 && fails(history[0]))) return false; // of an earlier try
+  return history.at(-1)[0] - first[0] < WRITTEN_AFTER_SECONDS;
+}
+
 /**
  * Why a task does not take up a request to send again, or null.
  *
@@ -114,6 +129,15 @@ export function knownOfAll(before, page) {
 
 /** Items that are done with, one way or the other. */
 export const doneOf = (figures) => (figures.delivered ?? 0) + (figures.failed ?? 0) + (figures.skipped ?? 0);
+
+/** Whether a request is answered: by the next end of the task, of another try, or at another time. */
+export const isOver = (asked, { ended, instance }) => Boolean(asked && ended && instance.end_date !== asked.endedBefore);
+
+/** Whether what was asked for is on its way. Between two tries it is the last one's error that counts. */
+export function isOpen(asked, task) {
+  const { state, try_number: number } = task.instance;
+  return Boolean(asked) && !isOver(asked, task) && !(state === "up_for_retry" && number > asked.tryBefore);
+}
 
 /** Whether what runs, or waits to, is a replay: the request is not taken up yet, or the task says so. */
 export const isReplaying = (task, asked) =>

@@ -8,7 +8,7 @@ import { LettersTable } from "./letters_table.js";
 import { useSettled } from "./polling.js";
 import { replaying } from "./next_step.js";
 import { Actions, saidOf } from "./replay.js";
-import { UNREADABLE, failuresOf } from "./delivery_data.js";
+import { UNREADABLE, failuresOf, isUnwritten } from "./delivery_data.js";
 
 const { useEffect, useLayoutEffect, useMemo, useRef, useState } = React;
 
@@ -48,11 +48,15 @@ function useVersion(number, running) {
 }
 
 /** Load a page. The one before stays until the next is there, so that nothing jumps. */
-function useLetters(scope, folder, filter, offset, version) {
+function useLetters(scope, folder, filter, offset, version, isThere) {
   const [view, setView] = useState({ page: null, error: null, loading: true });
   const [times, setTimes] = useState(0);
-  const wanted = JSON.stringify([scope, folder, filter, offset, version, times]);
+  const wanted = JSON.stringify([scope, folder, filter, offset, version, times, isThere]);
   useLayoutEffect(() => {
+    if (!isThere) {
+      setView({ page: null, error: null, loading: false });
+      return undefined;
+    }
     const controller = new AbortController();
     const { signal } = controller;
     setView((before) => ({ ...before, loading: true }));
@@ -132,7 +136,8 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
   const folder = figures.dead_letters;
   const total = failuresOf(figures);
   const version = useVersion(total, !task.ended);
-  const view = useLetters(scope, folder, filter, offset, version);
+  const waits = isUnwritten(task);
+  const view = useLetters(scope, folder, filter, offset, version, !waits);
   const fromSample = view.error !== null && SAMPLE_INSTEAD.has(view.error.status);
   const page = useMemo(
     () => (fromSample ? pageOfSample(sample, total, filter, offset) : view.page),
@@ -229,6 +234,7 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
           view.error.message,
         ),
       ),
+    waits && h(Empty, { title: "Not written yet" }, "Dead letters are written at 100 items, or after 30 seconds."),
     page === null && view.loading && h(C.Box, { height: "10rem", bg: "bg.muted", borderRadius: "md" }),
     isGrouped && h(LetterGroups, { scope, folder, filter, version, onChoose: chooseKind }),
     page !== null && !isGrouped && h(Found, { page, isFiltered, loading: view.loading }),

@@ -1,7 +1,7 @@
 /** Which windows are shown: chips for outcomes and for reasons, and a range of days. */
 
 import { C, Chip, h } from "./kit.js";
-import { NO_FILTER } from "./selection.js";
+import { NO_FILTER, withChosen } from "./selection.js";
 import { nameOf } from "./outcomes.js";
 import { Swatch } from "./windows_table.js";
 
@@ -33,19 +33,21 @@ const Day = ({ label, value, onChange }) =>
 export function Filters({ counts, reasons, isFetch, filter, onFilter }) {
   const set = (name) => (value) => onFilter({ ...filter, [name]: value });
   const isFiltered = JSON.stringify(filter) !== JSON.stringify(NO_FILTER);
+  const outcomes = withChosen(counts, filter.outcome);
+  const failed = withChosen(reasons, filter.reason, MOST_REASONS);
   return h(
     C.VStack,
     { align: "stretch", gap: 2, mb: 4 },
     h(Chips, {
       label: "Windows",
-      all: counts.map(([key, number]) => ({ key, number, name: nameOf(key, isFetch), mark: h(Swatch, { outcome: key }) })),
+      all: outcomes.map(([key, number]) => ({ key, number, name: nameOf(key, isFetch), mark: h(Swatch, { outcome: key }) })),
       chosen: filter.outcome,
       onChoose: set("outcome"),
     }),
-    reasons.length > 0 &&
+    failed.length > 0 &&
       h(Chips, {
         label: "Failed",
-        all: reasons.slice(0, MOST_REASONS).map(([key, number]) => ({ key, number, name: key })),
+        all: failed.map(([key, number]) => ({ key, number, name: key })),
         chosen: filter.reason,
         onChoose: set("reason"),
       }),

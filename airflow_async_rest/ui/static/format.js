@@ -11,6 +11,12 @@ export const count = (number) => (number == null ? NONE : numbers.format(number)
 /** "1 item", "2 items". */
 export const counted = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
 
+/** A whole number from 1 to the most, as somebody writes it; null for anything else. */
+export function numberOf(text, most) {
+  const number = /^\s*\d+\s*$/.test(text) ? Number(text) : 0;
+  return number >= 1 && number <= most ? number : null;
+}
+
 /** A number a second, with a digit after the point only where it tells something. */
 export const rate = (number) =>
   number == null ? NONE : number >= 100 ? numbers.format(Math.round(number)) : decimals.format(number);

@@ -1,6 +1,6 @@
 /** Why a task has failed, what to do next, and what has become of it since: pure decisions over what is known of it. */
 
-import { UNREADABLE, failuresOf } from "./delivery_data.js";
+import { UNREADABLE, failuresOf, hasEnded } from "./delivery_data.js";
 import { count, counted, duration } from "./format.js";
 
 /** A text without its percent-encoding, however much of it is encoded. */
@@ -61,10 +61,22 @@ const CAUSES = {
   connection: "whether the API is up, and the connection's Host and Port",
 };
 
-/** The one reason for which all failed, where nothing was delivered; else null. */
-function oneCause({ delivered = 0, skipped = 0, unfinished = 0, reasons = {} }) {
-  const names = Object.keys(reasons);
-  return delivered + skipped + unfinished === 0 && names.length === 1 ? names[0] : null;
+/** What to look at where all that was tried failed for one reason, as a sentence; null where it did not. */
+function oneCause({ delivered = 0, reasons }) {
+  const names = Object.entries(reasons ?? {}).filter(([, number]) => number > 0).map(([name]) => name);
+  if (delivered > 0 || names.length !== 1) return null;
+  const known = Object.hasOwn(CAUSES, names[0]) ? CAUSES[names[0]] : "what the API says";
+  return `All failed for one cause, ${names[0]}: look at ${known}.`;
+}
+
+/** That something is another since, and as what the same requests would go: by the connection as it is now. */
+function sayChanged(differs, fetches) {
+  const them = differs.join(" and ");
+  const changed = `${them[0].toUpperCase()}${them.slice(1)} changed since`;
+  if (fetches) return `${changed}.`;
+  const isApi = differs.includes(NAMES.http_conn_id);
+  if (isApi && differs.length === 1) return `${changed}: the same requests go by the connection as it is now.`;
+  return `${changed}: the same requests go as they were${isApi ? ", by the connection as it is now" : ""}.`;
 }
 
 const OF_CREDENTIALS = new Set(["http_401", "http_407", "proxy"]);
@@ -78,23 +90,32 @@ function isRefused({ error, reasons }) {
   return first !== undefined && first[1] > 0 && OF_CREDENTIALS.has(first[0]);
 }
 
+/** Why a replay would send none of what failed; null where it sends some. */
+function neverSent(figures, replayable, fetches) {
+  const failed = failuresOf(figures);
+  if (fetches || failed === 0 || replayable !== 0) return null;
+  const taken = figures.reasons?.[UNREADABLE] ?? 0;
+  const isOne = failed === 1;
+  if (taken === failed) {
+    return `The API has taken ${isOne ? "this, and its answer" : "these, and its answers"} cannot be read: look there what it has.`;
+  }
+  if (taken) return "None of these is sent again as it was.";
+  return isOne ? "This never was a request: correct the row or the transform." : "These never were requests: correct the rows or the transform.";
+}
+
 /** Why a Clear is better than sending the same requests again, or all that there is; null where it is not. */
 function whyResume({ state, figures, differs, replayable, refuses, fetches }) {
   const { complete, read = 0 } = figures;
   const cause = oneCause(figures);
-  const them = differs.join(" and ");
   if (refuses) return refuses;
-  if (differs.length) {
-    return `${them[0].toUpperCase()}${them.slice(1)} changed since${fetches ? "." : ": the same requests go as it was."}`;
-  }
+  if (differs.length) return sayChanged(differs, fetches);
   if (complete !== true && isRefused(figures)) return "The credentials were refused: correct them.";
-  if (complete !== true) return read ? "The window was not read to its end." : "Nothing of the window was read.";
-  if (!fetches && failuresOf(figures) && replayable === 0) {
-    const taken = figures.reasons?.[UNREADABLE] ?? 0;
-    if (taken === failuresOf(figures)) return "The API has taken these, and its answers cannot be read: look there what it has.";
-    return taken ? "None of these is sent again as it was." : "These never were requests: correct the rows or the transform.";
+  const never = neverSent(figures, replayable, fetches);
+  if (complete !== true) {
+    const stopped = read ? "The window was not read to its end." : "Nothing of the window was read.";
+    return cause ? `${never ?? cause} ${stopped}` : stopped;
   }
-  if (cause) return `All failed for one cause, ${cause}: look at ${CAUSES[cause] ?? "what the API says"}.`;
+  if (never ?? cause) return never ?? cause;
   if (fetches && failuresOf(figures)) return "Once the cause is gone, what failed can be tried again.";
   return state === "failed" && failuresOf(figures) === 0 ? "No dead letter is left." : null;
 }
@@ -127,7 +148,7 @@ function reading({ state, figures, differs }) {
     const does = missing
       ? `Reads the window again, and sends only ${count(missing)}, made again from ${missing === 1 ? "its row" : "their rows"}.`
       : taken
-        ? "Sends nothing: the API has taken them."
+        ? `Sends nothing: the API has taken ${taken === 1 ? "it" : "them"}.`
         : "Sends nothing, and marks the task as done.";
     return { count: missing, does };
   }
@@ -140,6 +161,12 @@ function reading({ state, figures, differs }) {
 export function replaying(replayable) {
   const what = replayable === 1 ? "this request as it was, with the same key" : "these requests as they were, with the same keys";
   return { name: "Send the same requests again", count: replayable, does: `Sends ${what}; nothing else of the window.` };
+}
+
+/** "Send these 3 again (filtered)", by how many match, where that is known. */
+export function nameOfFiltered(number) {
+  const these = number === 1 ? "this one" : number == null ? "these" : `these ${count(number)}`;
+  return `Send ${these} again (filtered)`;
 }
 
 /**
@@ -157,11 +184,14 @@ export function nextStep({ state, figures, differs = [], replayable = failuresOf
   const why = whyResume(known);
   return {
     primary: why === null ? "replay" : "resume",
-    why: why ?? "Once the API takes them, the same requests can go again; were the rows wrong, resume.",
+    why: why ?? (failuresOf(figures) === 1 ? ONE_AGAIN : AGAIN),
     resume: resuming(known),
     replay: replaying(replayable),
   };
 }
+
+const AGAIN = "Once the API takes them, the same requests can go again; were the rows wrong, resume.";
+const ONE_AGAIN = "Once the API takes it, the same request can go again; was the row wrong, resume.";
 
 /** The title of the error where a way on could not be gone; `isUnsure`: nobody knows whether the task was cleared. */
 export function titleOfFailure(kind, isUnsure) {
@@ -209,20 +239,28 @@ export function isDeliveredLater(report, replay) {
 export const lastReplay = (replays, ended) =>
   (replays ?? []).filter(({ at }) => !ended || Date.parse(at) > Date.parse(ended)).at(-1) ?? null;
 
+/** A try that was cleared, and not begun again, is there twice: as it has ended, and as it waits. */
+const onceEach = (tries) =>
+  tries.filter(({ try_number: which }, place) => {
+    const same = tries.filter((other) => other.try_number === which);
+    return tries[place] === (same.find(({ state }) => hasEnded(state)) ?? same[0]);
+  });
+
 /**
  * What has happened to a window, the latest first.
  *
  * @param tries of Airflow; @param replays by other tasks; @param replay what the last try has sent again, if anything;
- * @param waits for a quota, as the report has them.
+ * @param waits for a quota, as the report has them; @param sent what earlier tries have sent again, by their number.
  * @returns of each `at`, `name`, `state`, `text`, and `by`, the task instance of another task.
  */
-export function historyOf(tries, replays, replay, waits) {
+export function historyOf(tries, replays, replay, waits, sent = {}) {
   const last = Math.max(...tries.map(({ try_number: which }) => which));
-  const own = tries.map(({ try_number: which, state, start_date: at, end_date: end }) => ({
+  const known = replay ? { ...sent, [last]: replay } : sent;
+  const own = onceEach(tries).map(({ try_number: which, state, start_date: at, end_date: end }) => ({
     at: end ?? at,
     name: `Try ${which}`,
     state,
-    text: replay && which === last ? `sent again ${count(replay.sent)}: ${delivered(replay)}` : "",
+    text: known[which] ? `sent again ${count(known[which].sent)}: ${delivered(known[which])}` : "",
     by: null,
   }));
   const others = (replays ?? []).map(({ at, by, left, ...counts }) => ({

@@ -16,7 +16,7 @@ export const OUTCOMES = {
   some: { name: "some failed", color: "up_for_retry", sign: "!", ink: "black" },
   failed: { name: "failed", color: "failed", sign: "×", ink: "white" },
   running: { name: "running", color: "running", sign: "▸", ink: "white" },
-  waiting: { name: "queued", color: "queued", sign: "…" },
+  waiting: { name: "waiting", color: "queued", sign: "…" },
   preview: { name: "preview", color: "skipped", sign: "◦" },
   unknown: { name: "no report", color: "none", sign: "?" },
   never: { name: "never run", color: "none", sign: "" },

@@ -19,9 +19,9 @@ function Request({ request, number }) {
 }
 
 /** `preview` is what the task has left in XCom: secrets are masked there. */
-export function Preview({ preview: { rows, seconds, requests } }) {
+export function Preview({ preview: { rows, rows_are: how, seconds, requests } }) {
   const text = [
-    rows == null ? "How many rows there are is not known." : `${counted(rows, "row")} in all.`,
+    rows == null ? "How many rows there are is not known." : `${how === "about" ? "About " : ""}${counted(rows, "row")} in all.`,
     seconds != null && `The rate limit alone makes that ${duration(seconds)} at least.`,
     "Run it without preview, in the run's conf too, to send them.",
   ];

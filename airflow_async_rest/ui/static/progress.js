@@ -81,7 +81,7 @@ function totalOf(figures) {
 
 function soFar(figures, total, isRunning) {
   const done = doneOf(figures);
-  if (!isRunning) return { headline: counted(done, "item"), detail: "done before" };
+  if (!isRunning) return { headline: counted(done, "item"), detail: "settled before" };
   if (total === null) {
     const passed = figures.expected && `so far; about ${count(figures.expected.items)} were expected`;
     return { headline: counted(done, "item"), detail: passed ?? "so far; how many there are is not known" };

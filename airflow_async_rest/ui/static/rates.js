@@ -38,6 +38,18 @@ export function speeds(history) {
   return found;
 }
 
+/** Where something fails: `[[first, last], ...]`, places of points, with the one before and the one after it. */
+export function failing(points) {
+  const found = [];
+  points.forEach(({ bad }, place) => {
+    if (!(bad > 0)) return;
+    const [from, to] = [Math.max(0, place - 1), Math.min(points.length - 1, place + 1)];
+    if (found.length && from <= found.at(-1)[1]) found.at(-1)[1] = to;
+    else found.push([from, to]);
+  });
+  return found;
+}
+
 /** What the chart says in words: the same numbers as the figures beside it. */
 export function wordsOf(points, now) {
   const most = (name) => Math.max(...points.map((point) => point[name]));

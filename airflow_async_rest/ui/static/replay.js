@@ -6,7 +6,7 @@ import { Question } from "./dialog.js";
 import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
 import { isFetch, refusesRequests } from "./delivery_data.js";
-import { titleOfFailure } from "./next_step.js";
+import { nameOfFiltered, titleOfFailure } from "./next_step.js";
 import { Paused } from "./paused.js";
 
 const { useEffect, useState } = React;
@@ -72,7 +72,7 @@ function offers({ task, step, waits, mayClear, ...rest }) {
     ...step.replay,
     kind: "replay",
     request,
-    label: isFiltered ? `Send these ${count(number)} again (filtered)` : withNumber(step.replay.name, number),
+    label: isFiltered ? nameOfFiltered(number) : withNumber(step.replay.name, number),
     without: page ? page.matching - page.replayable : 0,
     blocked: waits ?? whyNotSent({ task, number, ...rest }) ?? right,
   };
@@ -83,7 +83,7 @@ const FETCHES_ALL = "The task has succeeded, so a Clear would fetch everything a
 
 function Words({ chosen, filter, isFiltered }) {
   if (chosen.kind === "resume") {
-    return h(C.Text, null, `The task is cleared. ${chosen.does}`);
+    return h(C.Text, null, `The task is cleared. It ${chosen.does[0].toLowerCase()}${chosen.does.slice(1)}`);
   }
   return h(
     C.VStack,
@@ -185,7 +185,7 @@ export function Actions({ scope, task, step, isLoaded = true, waits = null, onAs
   const [isOpen, setOpen] = useState(false);
   const { resume: first, replay } = offers({ task, step, waits, mayClear, ...letters });
   const all = [first, replay].filter(Boolean);
-  const primary = all.length === 1 ? first : step.primary === "resume" && !letters.isFiltered ? first : replay;
+  const primary = all.length === 1 ? first : step.primary === "resume" ? first : replay;
   const shown = [primary, ...all.filter((offer) => offer !== primary)];
   return h(
     C.Flex,

@@ -35,13 +35,15 @@ function addressOf(endpoint, api) {
   return `${api.replace(/\/+$/, "")}/${endpoint.replace(/^\/+/, "")}`;
 }
 
+const TARGET = /^(?:Delivering to|Fetching) (?:([A-Z]+) )?(\S+?)(?:(, up to [\d,]+ items? a request),)?(?=\s|$)/;
+
 /** "PUT https://api.example.com/sensors/{id}"; `target` is what the log says as well: "Delivering to PUT sensors/{id} at …". */
 function requestOf({ endpoint, http_conn_id: connection }, { api, target = "" }) {
-  const [, method, path] = /^(?:Delivering to|Fetching) (?:([A-Z]+) )?(\S+)/.exec(target) ?? [];
+  const [, method, path, many = ""] = TARGET.exec(target) ?? [];
   const where = method ? path : (endpoint ?? null);
   if (!api) return where && within(where, connection);
   const address = where === null ? api : addressOf(where, api);
-  return method ? `${method} ${address}` : address;
+  return (method ? `${method} ${address}` : address) + many;
 }
 
 /**

@@ -1,7 +1,8 @@
 /** Which windows are shown, what they come to, and which of them can go on together: pure decisions. */
 
-import { UNREADABLE, failuresOf, fetched, hasEnded, refusesRequests } from "./delivery_data.js";
+import { UNREADABLE, failuresOf, fetched, hasEnded, refusesRequests, withComplete } from "./delivery_data.js";
 import { count, dateTime } from "./format.js";
+import { nextStep } from "./next_step.js";
 
 /** What names a task instance among those of its task. */
 export const idOf = ({ run_id: run, map_index: index }) => `${run} ${index}`;
@@ -14,6 +15,13 @@ export const reasonsOf = (report) =>
 export function topReasons(reasons, most = 2) {
   const named = reasons.slice(0, most).map(([reason, number]) => `${reason} ${count(number)}`);
   return [...named, ...(reasons.length > most ? [`${count(reasons.length - most)} more`] : [])].join(", ");
+}
+
+/** The first so many of `[[name, number], ...]`; one that is chosen stays, though none has it any more: how else would it be let go? */
+export function withChosen(pairs, chosen, most = pairs.length) {
+  const shown = pairs.slice(0, most);
+  if (chosen === null || shown.some(([name]) => name === chosen)) return shown;
+  return [...shown, pairs.find(([name]) => name === chosen) ?? [chosen, 0]];
 }
 
 export const NO_FILTER = { outcome: null, reason: null, from: "", to: "" };
@@ -101,6 +109,21 @@ export function whyNotTogether(row, reason = null) {
 
 /** The rows that can go a way. */
 export const thoseThatCan = (rows, kind, reason = null) => rows.filter((row) => whyNotTogether(row, reason)[kind] === null);
+
+/** Which way is the better one for windows together: that of each in its own tab; where they differ, resuming. */
+export function primaryOf(rows, reason = null) {
+  const can = { resume: thoseThatCan(rows, "resume"), replay: thoseThatCan(rows, "replay", reason) };
+  const able = new Set([...can.resume, ...can.replay]);
+  const primary = [...able].every((row) => primaryOfOne(row) === "replay") ? "replay" : "resume";
+  const other = primary === "replay" ? "resume" : "replay";
+  return can[primary].length || !can[other].length ? primary : other;
+}
+
+function primaryOfOne({ state, report }) {
+  if (!report) return "resume";
+  const figures = withComplete(report, state);
+  return nextStep({ state, figures, replayable: lettersOf(report), fetches: fetched(report) })?.primary;
+}
 
 /** A way on for one of several windows, as `goOn` takes it. */
 export function wayOf({ report }, kind, reason = null) {

@@ -2,7 +2,7 @@
 
 import { duration } from "./format.js";
 import { C, h } from "./kit.js";
-import { speeds, wordsOf } from "./rates.js";
+import { failing, speeds, wordsOf } from "./rates.js";
 
 const WIDTH = 600;
 const HEIGHT = 64;
@@ -14,10 +14,13 @@ export function Sparkline({ history, now, isRunning }) {
   const highest = Math.max(...points.map(({ good, bad }) => good + bad), 1);
   const x = (at) => (((at - first) / (last - first || 1)) * WIDTH).toFixed(1);
   const y = (speed) => (HEIGHT - 1 - (speed / highest) * (HEIGHT - 4)).toFixed(1);
-  const path = (of) => points.map((point, place) => `${place ? "L" : "M"}${x(point.at)} ${y(of(point))}`).join("");
-  const [good, all] = [path((point) => point.good), path((point) => point.good + point.bad)];
-  const back = points.map((point) => `L${x(point.at)} ${y(point.good)}`).reverse().join("");
-  const failed = points.some(({ bad }) => bad > 0);
+  const path = (of, some = points) => some.map((point, place) => `${place ? "L" : "M"}${x(point.at)} ${y(of(point))}`).join("");
+  const good = path((point) => point.good);
+  function areaOf([from, to]) {
+    const some = points.slice(from, to + 1);
+    const back = some.toReversed().map((point) => `L${x(point.at)} ${y(point.good)}`).join("");
+    return `${path((point) => point.good + point.bad, some)}${back}Z`;
+  }
   const long = duration(Math.round(last - first));
   const words = wordsOf(points, isRunning ? now : null);
   const text = { fontSize: "xs", color: "fg.muted", fontVariantNumeric: "tabular-nums" };
@@ -43,8 +46,10 @@ export function Sparkline({ history, now, isRunning }) {
           "aria-label": `Items a second over ${long}; ${words}`,
           style: { display: "block", width: "100%", height: "4rem" },
         },
-        // Upon what is delivered; a line of its own would be red where nothing fails, too.
-        failed && h(Area, { color: "failed.solid" }, h("path", { d: `${all}${back}Z`, fill: "currentColor" })),
+        // Upon what is delivered, and only there: the edge of one area over all would be red where nothing fails, too.
+        failing(points).map((stretch) =>
+          h(Area, { key: stretch[0], color: "failed.solid" }, h("path", { d: areaOf(stretch), fill: "currentColor" })),
+        ),
         h(Area, { color: "success.solid" }, [
           h("path", { key: "area", d: `${good}L${WIDTH} ${HEIGHT}L0 ${HEIGHT}Z`, fill: "currentColor", opacity: 0.15 }),
           h("path", { key: "line", d: good, ...stroke }),

@@ -3,9 +3,9 @@
 import { dagOf, pushedValues, taskInstance } from "./api.js";
 import { goOn } from "./clearing.js";
 import { failuresOf, fetched, hasEnded } from "./delivery_data.js";
-import { count } from "./format.js";
+import { count, counted } from "./format.js";
 import { titleOfFailure } from "./next_step.js";
-import { wayOf } from "./selection.js";
+import { lettersOf, wayOf } from "./selection.js";
 import { reportOf } from "./well_formed.js";
 
 export const AT_ONCE = 4;
@@ -40,17 +40,43 @@ export async function workThrough(items, work, atOnce, note, isStopped = () => f
   await Promise.all(Array.from({ length: Math.max(1, Math.min(atOnce, items.length)) }, worker));
 }
 
+/** What a report says of a failure, besides its numbers; those of what failed say enough where all was read. */
+function whyFailed(report) {
+  if (report?.error) return report.error;
+  if (report?.complete === false) return "The window was not read to its end.";
+  return failuresOf(report) ? "" : "Its log says why.";
+}
+
 /** What came of a window, of the state that its task has ended with, and its report. */
 export function resultOf({ state, report, kind }) {
   const done = state === "success" || (report?.complete === true && failuresOf(report) === 0);
   const status = done ? "done" : "failed";
   const replay = report?.replay;
+  const why = done ? "" : whyFailed(report);
   if (kind === "replay" && replay) {
-    return { status, text: `${count(replay.delivered)} delivered, ${count(replay.failed)} failed again.` };
+    return { status, text: `${count(replay.delivered)} delivered, ${count(replay.failed)} failed again. ${why}`.trim() };
   }
   if (report?.error && !done) return { status, text: report.error };
   if (!report) return { status, text: done ? "Done." : `The task is ${state.replaceAll("_", " ")}; its log says why.` };
-  return { status, text: `${count(report.delivered)} ${fetched(report) ? "fetched" : "delivered"}, ${count(failuresOf(report))} failed.` };
+  const counts = `${count(report.delivered)} ${fetched(report) ? "fetched" : "delivered"}, ${count(failuresOf(report))} failed.`;
+  return { status, text: `${counts} ${why}`.trim() };
+}
+
+/** What is asked before windows go a way: its `title`, and what it `does` to them. */
+export function askedOf(kind, rows, reason = null) {
+  const isOne = rows.length === 1;
+  const tasks = isOne ? "Its task is cleared" : "Their tasks are cleared";
+  if (kind === "resume") {
+    const does = `${tasks}: ${isOne ? "it" : "each"} reads its window again, and goes on where it stopped. What is delivered stays.`;
+    return { title: `Resume ${counted(rows.length, "window")}?`, does };
+  }
+  const number = rows.reduce((sum, { report }) => sum + lettersOf(report, reason), 0);
+  const what = `${counted(number, "request")}${reason ? ` that failed for ${reason}` : ""}`;
+  const as = number === 1 ? "as it was, with the same key" : "as they were, with the same keys";
+  return {
+    title: `Send the ${number === 1 ? "request" : "requests"} of ${counted(rows.length, "window")} again?`,
+    does: `${tasks}, and ${isOne ? "sends" : "send"} ${what} ${as}. Nothing else of the ${isOne ? "window" : "windows"} is sent.`,
+  };
 }
 
 /** What stops a window from going on, in words. */

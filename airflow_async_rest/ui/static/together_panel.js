@@ -1,14 +1,15 @@
 /** What is done with several windows: what is chosen, what can be done with it, and what happened to each. */
 
+import { NumberField } from "./controls.js";
 import { Question } from "./dialog.js";
-import { NONE, count, counted, span } from "./format.js";
+import { NONE, count, counted, numberOf, span } from "./format.js";
 import { C, Notice, React, Table, h, hidden } from "./kit.js";
 import { deliveryPath } from "./paths.js";
 import { Paused } from "./paused.js";
 import { useMayClear } from "./replay.js";
-import { idOf, lettersOf, thoseThatCan } from "./selection.js";
+import { idOf, primaryOf, thoseThatCan } from "./selection.js";
 import { Inner } from "./why.js";
-import { AT_ONCE, begin, close, onWork, sayProgress, stop, workOf } from "./together.js";
+import { AT_ONCE, askedOf, begin, close, onWork, sayProgress, stop, workOf } from "./together.js";
 
 const { useEffect, useMemo, useState, useSyncExternalStore } = React;
 
@@ -90,23 +91,18 @@ export function Together({ dagId, work, zone }) {
 /** A window by its ends; by its run where it has none. */
 const nameOfRow = ({ from, to, start, end, run_id: run }, zone) => (to > from ? span(start, end, zone) : run);
 
-/** What a way does to so many windows. */
-function words(kind, rows, reason) {
-  if (kind === "resume") return "Their tasks are cleared: each reads its window again, and goes on where it stopped. What is delivered stays.";
-  const number = rows.reduce((sum, { report }) => sum + lettersOf(report, reason), 0);
-  return `Their tasks are cleared, and send ${counted(number, "request")} ${reason ? `that failed for ${reason} ` : ""}as they were, with the same keys. Nothing else of the windows is sent.`;
-}
-
 function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
   const [atOnce, setAtOnce] = useState(String(AT_ONCE));
-  const number = Math.min(Math.max(Math.trunc(Number(atOnce)) || AT_ONCE, 1), MOST_AT_ONCE);
+  const number = numberOf(atOnce, MOST_AT_ONCE);
   const { kind, open } = asked;
+  const { title, does } = askedOf(kind, rows, reason);
   return h(
     Question,
     {
       open,
-      title: kind === "resume" ? `Resume ${counted(rows.length, "window")}?` : `Send the requests of ${counted(rows.length, "window")} again?`,
+      title,
       label: kind === "resume" ? `Resume ${count(rows.length)}` : "Send again",
+      blocked: number === null,
       onClose,
       onConfirm: () => {
         onClose();
@@ -116,13 +112,8 @@ function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
     h(
       C.VStack,
       { align: "stretch", gap: 3 },
-      h(C.Text, null, words(kind, rows, reason)),
-      h(
-        C.Flex,
-        { as: "label", align: "center", gap: 2, fontSize: "sm" },
-        "Windows at a time",
-        h(C.Input, { type: "number", size: "sm", width: "5rem", min: 1, max: MOST_AT_ONCE, value: atOnce, onChange: (event) => setAtOnce(event.target.value) }),
-      ),
+      h(C.Text, null, does),
+      h(NumberField, { label: "Windows at a time", value: atOnce, max: MOST_AT_ONCE, onChange: setAtOnce }),
       h(C.Text, { fontSize: "sm", color: "fg.muted" }, "Keep Airflow open in this browser meanwhile. One that fails stops no other."),
       h(Paused, { dagId, what: "they begin" }),
     ),
@@ -140,6 +131,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
   const any = useMemo(() => [...new Set(able.flat().map(idOf))], [able]);
   const picked = rows.filter((row) => chosen.has(idOf(row)));
   const ways = { resume: thoseThatCan(picked, "resume", reason), replay: thoseThatCan(picked, "replay", reason) };
+  const primary = primaryOf(picked, reason);
   const first = picked[0] ?? null;
   const scope = useMemo(() => first && scopeOf(dagId, first), [dagId, first && idOf(first)]);
   const mayClear = useMayClear(scope, first !== null);
@@ -153,7 +145,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
       {
         key: kind,
         size: "sm",
-        variant: kind === "replay" ? "solid" : "outline",
+        variant: kind === primary ? "solid" : "outline",
         colorPalette: "brand",
         disabled: !ways[kind].length || isBusy || mayClear !== "yes",
         onClick: () => setAsked({ kind, open: true }),
@@ -170,8 +162,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
       `All that can go on (${count(any.length)})`,
     ),
     h(C.Text, { fontSize: "sm", color: "fg.muted", "aria-live": "polite" }, `${count(picked.length)} chosen`),
-    button("replay"),
-    button("resume"),
+    [primary, primary === "replay" ? "resume" : "replay"].map(button),
     right && picked.length > 0 && h(C.Text, { fontSize: "sm" }, right),
     isBusy && hidden("Wait until the windows at work have ended."),
     h(Ask, {

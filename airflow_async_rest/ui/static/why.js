@@ -4,7 +4,7 @@ import { C, Notice, h, isPlain, usePages } from "./kit.js";
 import { isDeliveredLater, troubleOf } from "./next_step.js";
 import { taskPath } from "./paths.js";
 
-const BEFORE = "The task's state, and its figures below, are of before.";
+const BEFORE = "The task's state and its figures below are from before that.";
 
 /** A link to another page of Airflow, opened without loading Airflow again. */
 export function Inner({ path, children }) {

@@ -92,7 +92,7 @@ function Task({ dagId, windows, found: { missing, limits, truncated }, choice, w
     h(
       Panel,
       { title: `Runs${outcome === null ? "" : `: ${nameOf(outcome, isFetch)}`} (${count(shown.length)})` },
-      h(Charts, { rows: shown, limit, isFetch, zone }),
+      h(Charts, { rows: shown, known: rows, limit, isFetch, zone }),
       h(Together, { dagId, work, zone }),
       h(Chosen, { dagId, rows: shown, chosen, reason, work, onChoose: setChosen }),
       shown.length

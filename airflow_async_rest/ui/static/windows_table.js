@@ -125,8 +125,9 @@ const STYLES = {
   "& .resolved": { color: "fg.muted", textDecoration: "line-through" },
   "& a span": { whiteSpace: "nowrap" },
   "& a:hover": { textDecoration: "underline" },
+  "& input:disabled": { opacity: 0.3, cursor: "not-allowed" },
   "& .choice": { width: "1.75rem", cursor: "auto" },
-  "& .reasons": { overflowWrap: "anywhere", maxWidth: "14rem" },
+  "& .reasons": { overflowWrap: "anywhere", minWidth: "7rem", maxWidth: "14rem" },
   "& tr.sum > *": { fontWeight: "semibold", color: "inherit", bg: "bg.subtle", cursor: "auto", borderBottomWidth: "1px" },
 };
 

@@ -10,7 +10,7 @@ from airflow_async_rest import Batch
 from airflow_async_rest.core.errors import KilledError
 from airflow_async_rest.core.phases.preview import Preview, lines_of
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.reading.source import RowSource
+from airflow_async_rest.core.reading.source import Expected, RowSource
 from airflow_async_rest.core.requests.settings import ClientSettings
 
 
@@ -172,3 +172,11 @@ def test_a_stop_before_it_reads_is_heeded(api, tmp_path):
     with pytest.raises(KilledError):
         Preview.of(make_job(api, tmp_path, rows, transport=never), 1, stop=stop)
     assert rows.chunks_read == 0
+
+
+@pytest.mark.parametrize(("how", "more"), [("about", {"rows_are": "about"}), ("counted", {}), ("given", {})])
+def test_an_estimate_is_said_to_be_one(api, tmp_path, how, more):
+    preview = Preview.of(make_job(api, tmp_path, 3), 2)
+    preview.expected = Expected(2030, how)
+    shown = preview.to_json()
+    assert (shown["rows"], {"rows_are": shown["rows_are"]} if "rows_are" in shown else {}) == (2030, more)
