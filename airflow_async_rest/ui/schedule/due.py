@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
-from sqlalchemy import Select, literal, select
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
 _MOST = 5_000
@@ -54,7 +54,8 @@ def missing_runs(session: Session, dag_id: str, zone: str, since: datetime, unti
     :return: of the newest 5,000, in the order of time: ``start`` and ``end`` of its data interval, or its partition,
         and ``date``, by which a backfill of Airflow counts it.
     """
-    dag_hash = session.scalar(_newest(SerializedDagModel.dag_hash, dag_id))
+    hashes = select(SerializedDagModel.dag_hash).where(SerializedDagModel.dag_id == dag_id)
+    dag_hash = session.scalar(hashes.order_by(SerializedDagModel.created_at.desc()).limit(1))
     if dag_hash is None:
         return []
     where = (DagRun.dag_id == dag_id, DagRun.run_after.between(since, until))
@@ -69,10 +70,6 @@ def missing_runs(session: Session, dag_id: str, zone: str, since: datetime, unti
     with suppress(Exception):  # whatever a timetable of the author's raises
         found = list(islice(_iter_missing(schedule, sorted(runs), known), _MOST))
     return [{name: value.isoformat() for name, value in due.items()} for due in reversed(found)]
-
-
-def _newest(column: Any, dag_id: str) -> Select[Any]:
-    return select(column).where(SerializedDagModel.dag_id == dag_id).order_by(SerializedDagModel.created_at.desc())
 
 
 def _iter_missing(schedule: Schedule, runs: Sequence[Run], known: set[Any]) -> Iterator[dict[str, datetime]]:
@@ -129,7 +126,7 @@ def _date_of(schedule: Schedule, run: Run, side: int | None) -> datetime:
     return run.start.astimezone(ZoneInfo(schedule.zone)).replace(tzinfo=UTC) if side is None else run[side]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=10_000)  # of odd hours, nearly every pair of runs is one that is asked for
 def _due_between(schedule: Schedule, before: Run, after: Run, side: int | None) -> list[dict[str, datetime]]:
     """Return the runs between two others, in the order of time: the newest 5,000 of them."""
     first, last = (_date_of(schedule, run, side) for run in (before, after))
@@ -145,8 +142,9 @@ def _due_between(schedule: Schedule, before: Run, after: Run, side: int | None) 
 
 def _newest_between(dag: Any, first: datetime, last: datetime) -> list[Any]:
     """Return what the schedule asks for between two dates; of much more than 5,000 runs the newest."""
-    some = [info.run_after for info in islice(dag.iter_dagrun_infos_between(first, last), _SAMPLE)]
-    if len(some) == _SAMPLE:
-        step = (some[-1] - some[0]) / (_SAMPLE - 1)
-        first += max((last - first) // step - _MOST - _SAMPLE, 0) * step
+    some = list(islice(dag.iter_dagrun_infos_between(first, last), _SAMPLE))
+    if len(some) < _SAMPLE:
+        return some
+    step = (some[-1].run_after - some[0].run_after) / (_SAMPLE - 1)
+    first += max((last - first) // step - _MOST - _SAMPLE, 0) * step
     return list(islice(dag.iter_dagrun_infos_between(first, last), 2 * _MOST))
