@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from airflow_async_rest.core.batches.form import ItemBatch
@@ -128,13 +128,13 @@ class Preview:
         """Return it as people see it."""
         window = {name: value for name, value in self.job.about.items() if value is not None}
         rows = self.expected and self.expected.items
-        shown = {"window": window or None, "rows": rows, "seconds": self.seconds, "requests": self.requests}
-        return shown | ({"rows_are": "about"} if self.expected and self.expected.how == "about" else {})
+        return {"window": window or None, "rows": rows, "seconds": self.seconds, "requests": self.requests}
 
     def report(self) -> dict[str, Any]:
         """Return the report of a job that has done nothing."""
         nothing = Standing(self.job).report() | {"elapsed_seconds": 0.0, "items_per_second": 0.0}
-        return nothing | {"dead_letters": None, "preview": True}
+        expected = {} if self.expected is None else {"expected": asdict(self.expected)}
+        return nothing | expected | {"dead_letters": None, "preview": True}
 
     async def send_first(self) -> None:
         """Send the first request, once, and show the answer's status and beginning.

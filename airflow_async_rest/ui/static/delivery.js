@@ -148,7 +148,7 @@ function Task({ scope, task, refresh }) {
 
   const onPage = (found) => setLetters((before) => knownOfAll(before, found));
 
-  if (task.preview) return h(Preview, { preview: task.preview });
+  if (task.preview) return h(Preview, { preview: task.preview, report: task.report });
   if (figures === null) return h(NotYet, { task });
   const replay = lastReplay(page?.replays, task.instance.end_date) ?? (isGone ? { left: 0 } : null);
   const isLater = task.ended && isDeliveredLater(task.report ?? figures, replay);

@@ -18,10 +18,10 @@ function Request({ request, number }) {
   );
 }
 
-/** `preview` is what the task has left in XCom: secrets are masked there. */
-export function Preview({ preview: { rows, rows_are: how, seconds, requests } }) {
+/** `preview` is what the task has left in XCom: secrets are masked there; its report says whether the rows are an estimate. */
+export function Preview({ preview: { rows, seconds, requests }, report }) {
   const text = [
-    rows == null ? "How many rows there are is not known." : `${how === "about" ? "About " : ""}${counted(rows, "row")} in all.`,
+    rows == null ? "How many rows there are is not known." : `${report?.expected?.how === "about" ? "About " : ""}${counted(rows, "row")} in all.`,
     seconds != null && `The rate limit alone makes that ${duration(seconds)} at least.`,
     "Run it without preview, in the run's conf too, to send them.",
   ];
