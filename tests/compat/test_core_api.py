@@ -50,6 +50,8 @@ def test_without_airflows_tables_the_tab_windows_is_told_so(core_api, monkeypatc
     from airflow_async_rest.ui.endpoints import app
 
     monkeypatch.setitem(sys.modules, "airflow_async_rest.ui.windows", None)
-    monkeypatch.setitem(app.dependency_overrides, core_api.MAY_SEE_XCOM[0].dependency, lambda: None)
+    (user,) = core_api.UserDep.__metadata__
+    for asked in (core_api.MAY_SEE_XCOM[0], user):
+        monkeypatch.setitem(app.dependency_overrides, asked.dependency, lambda: None)
     answer = client_of(app).get("windows", params={"dag_id": "d"})
     assert (answer.status_code, answer.json()["detail"]) == (501, core_api.NOT_KNOWN)

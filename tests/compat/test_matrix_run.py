@@ -104,7 +104,8 @@ def test_tests_that_take_too_long_have_failed_and_the_next_version_is_tried(matr
 
 
 _WITH_A_PART = """
-import subprocess
+import signal, subprocess
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever it was when these tests were started
 part = subprocess.Popen(["sleep", "600"], start_new_session=True)
 try:
     print(part.pid, flush=True)
