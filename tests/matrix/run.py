@@ -226,7 +226,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # What a shell runs in the background ignores it, and so would the tests.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job may ignore it, and then the tests would
     sys.exit(main())
