@@ -128,10 +128,10 @@ class ReplayDeadLettersOperator(JobOperator):
         """Send the dead letters. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
-        from airflow_async_rest.tasks import arguments, jobs, runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, errors, jobs  # noqa: PLC0415
         from airflow_async_rest.tasks.storage.state_stores import mark_of_try  # noqa: PLC0415
 
-        with runtime.explained(context, self.log):
+        with errors.explained(context, self.log):
             run = self._begin(context, 1 if self.preview else None)
             reports = self._reports(context)
             uris, reasons = self._folders(reports), chosen_reasons(self.reasons)
@@ -147,7 +147,7 @@ class ReplayDeadLettersOperator(JobOperator):
         report = run.run(job)
         if reasons is not None and not report["read"]:
             self.log.warning("No dead letter has one of the reasons %s: nothing was sent.", ", ".join(sorted(reasons)))
-        with runtime.explained(context, self.log):
+        with errors.explained(context, self.log):
             self._check(context, report, reports + self._reports_right_before(context), uris)
         return report
 
@@ -175,13 +175,13 @@ class ReplayDeadLettersOperator(JobOperator):
 
         :raises FailuresError: when a task before this one did not read its rows to the end, or that is unknown.
         """
-        from airflow_async_rest.tasks import runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks import errors  # noqa: PLC0415
 
         if wrong := [text for each in reports for text in each.wrong(found_none=not uris)]:
             done = "nothing is sent yet" if report.get("preview") else "the dead letters are sent"
             error = FailuresError(f"{done}, but {'; '.join(wrong)}", permanent=True)
             if self.do_xcom_push:  # Airflow does so for a task that succeeds only
-                runtime.push_report(context["ti"], {**report, "error": in_short(str(error))})
+                errors.push_report(context["ti"], {**report, "error": in_short(str(error))})
             raise error
 
     def _preview(self, uris: list[str], reasons: frozenset[str] | None) -> dict[str, Any]:

@@ -208,9 +208,9 @@ class RestToSqlOperator(WindowOperator):
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.load.plan import make_plan  # noqa: PLC0415
-        from airflow_async_rest.tasks import arguments, fetch_jobs, folders, runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, errors, fetch_jobs, folders  # noqa: PLC0415
 
-        with runtime.explained(context, self.log):
+        with errors.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)
             self._check_source()
             window = self._window(context)

@@ -151,11 +151,11 @@ class SqlToRestOperator(WindowOperator):
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
-        from airflow_async_rest.tasks import arguments, folders, jobs, run_life, runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, errors, folders, jobs, run_life  # noqa: PLC0415
         from airflow_async_rest.tasks.checking.query import check_parameters  # noqa: PLC0415
         from airflow_async_rest.tasks.checking.schema_file import read_schema  # noqa: PLC0415
 
-        with runtime.explained(context, self.log):
+        with errors.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)
             hook, binds = ChunkedSqlHook(self.sql_conn_id), check_parameters(self.parameters)
             window = self._window(context, asked_for=not WINDOW_BINDS.isdisjoint(hook.binds(self.sql)))

@@ -29,8 +29,8 @@ def read_dead_letters(
     :raises AirflowException: when a part of a folder is missing, or cannot be read.
     """
     from airflow_async_rest.core.letters.filter import LetterFilter  # noqa: PLC0415  (the engine loads when it is used)
+    from airflow_async_rest.tasks.errors import airflow_errors  # noqa: PLC0415
     from airflow_async_rest.tasks.folders import open_dead_letters  # noqa: PLC0415
-    from airflow_async_rest.tasks.runtime import airflow_errors  # noqa: PLC0415
 
     with airflow_errors():
         only = LetterFilter(chosen_reasons(reasons))
@@ -45,7 +45,7 @@ def iter_letters(folders: Sequence["DeadLetterFolder"]) -> Iterator[dict[str, An
     """
     from airflow_async_rest.core.encoding.json_encoder import encode_anything  # noqa: PLC0415
     from airflow_async_rest.core.letters.lines import parse_to_python  # noqa: PLC0415
-    from airflow_async_rest.tasks.runtime import airflow_errors  # noqa: PLC0415
+    from airflow_async_rest.tasks.errors import airflow_errors  # noqa: PLC0415
 
     with airflow_errors():
         for folder in folders:

@@ -22,9 +22,10 @@ from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.tasks.arguments import Asking, Given
 from airflow_async_rest.tasks.dead_letters import iter_letters
+from airflow_async_rest.tasks.errors import airflow_errors, explained
 from airflow_async_rest.tasks.fetch_jobs import fetch_job
 from airflow_async_rest.tasks.folders import open_folder
-from airflow_async_rest.tasks.runtime import TaskRun, airflow_errors, begin_call, explained
+from airflow_async_rest.tasks.runtime import TaskRun, begin_call
 
 Chunk = list[dict[str, Any]]
 Report = dict[str, Any]

@@ -119,8 +119,9 @@ def pushed_values(session: Session, task: TaskInstanceId) -> dict[str, Any]:
 
 
 def kept_elsewhere(reference: str, longest: int = _LONGEST) -> Any:
-    """Return what an XCom backend has put elsewhere; the text itself where it is none of its references, or too large.
+    """Return what an XCom backend has put elsewhere.
 
+    The text itself where it is no reference of the backend's, or the file is too large.
     Airflow's object storage takes only references below its own path, and would follow ``..`` out of it.
 
     :param longest: bytes that are read, of a storage that tells the size.

@@ -31,15 +31,10 @@ def but_for(answers: dict):
 
 
 @pytest.fixture
-def warehouse(places, postgres, connect):
-    connect("warehouse", **postgres.connection())
-    postgres.execute(
-        "DROP TABLE IF EXISTS async_rest_loads",
-        "DROP TABLE IF EXISTS locations",
-        "CREATE TABLE locations (id bigint, geo_label text, detail jsonb, loaded_at timestamptz DEFAULT now())",
-    )
+def warehouse(warehouse, places):
+    warehouse.execute("ALTER TABLE locations ADD loaded_at timestamptz DEFAULT now()")
     places.answer = one_location
-    return postgres
+    return warehouse
 
 
 def loaded(warehouse) -> list[int]:

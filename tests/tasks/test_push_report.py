@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_async_rest.tasks.runtime import push_report
+from airflow_async_rest.tasks.errors import push_report
 
 REPORT = {"read": 3, "resumed_from": None, "complete": False}
 

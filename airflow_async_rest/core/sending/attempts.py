@@ -159,7 +159,7 @@ class Sender:
         self.meter.requests += 1
 
     def _end(self) -> BaseException:
-        """Give back what was granted. :return: why nothing more is sent."""
+        """Return why nothing more is sent, once the place that was granted is free for others."""
         self.limiter.give_back()
         return asyncio.CancelledError() if self._stopped else self._standstill.error()
 

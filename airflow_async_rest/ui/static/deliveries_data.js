@@ -37,7 +37,7 @@ export const nextPage = (before) =>
 /**
  * All pages together: `{rows, next, truncated, isWhole, coming}`.
  *
- * `rows` are those to be shown. While the list is asked for anew, these stay, until all of its pages have come.
+ * `rows` are those to be shown. While the list is asked for again, these stay, until all of its pages have come.
  */
 export function joined(before, { rows, next, truncated }) {
   const isGoingOn = before !== undefined && before.next !== null;
