@@ -57,6 +57,6 @@ def refuse(*refused: int) -> Callable:
 
 def dead_letters(folder_uri: str) -> dict[int, str]:
     """What lies in a dead-letter folder and is not resolved: key -> reason."""
-    from airflow_async_rest.tasks.folders import open_folder
+    from airflow_async_rest.tasks.storage.folders import open_folder
 
     return {record["key"]: record["reason"] for record in open_folder(folder_uri).iter_records()}

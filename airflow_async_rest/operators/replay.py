@@ -185,7 +185,7 @@ class ReplayDeadLettersOperator(JobOperator):
             raise error
 
     def _preview(self, uris: list[str], reasons: frozenset[str] | None) -> dict[str, Any]:
-        from airflow_async_rest.tasks import folders  # noqa: PLC0415
+        from airflow_async_rest.tasks.storage import folders  # noqa: PLC0415
 
         counts: Counter[str] = Counter()
         for folder in folders.open_dead_letters(*uris):

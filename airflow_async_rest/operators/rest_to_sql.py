@@ -208,7 +208,8 @@ class RestToSqlOperator(WindowOperator):
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.load.plan import make_plan  # noqa: PLC0415
-        from airflow_async_rest.tasks import arguments, errors, fetch_jobs, folders  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, errors, fetch_jobs  # noqa: PLC0415
+        from airflow_async_rest.tasks.storage import folders  # noqa: PLC0415
 
         with errors.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)

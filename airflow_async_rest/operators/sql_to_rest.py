@@ -151,9 +151,10 @@ class SqlToRestOperator(WindowOperator):
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
-        from airflow_async_rest.tasks import arguments, errors, folders, jobs, run_life  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, errors, jobs, run_life  # noqa: PLC0415
         from airflow_async_rest.tasks.checking.query import check_parameters  # noqa: PLC0415
         from airflow_async_rest.tasks.checking.schema_file import read_schema  # noqa: PLC0415
+        from airflow_async_rest.tasks.storage import folders  # noqa: PLC0415
 
         with errors.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)

@@ -20,7 +20,7 @@ from airflow_async_rest.core.requests.settings import MOST_PREVIEWED, parse_prev
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import ResponseCheck
 from airflow_async_rest.tasks.checking.arguments import check_arguments
-from airflow_async_rest.tasks.folders import TaskScope
+from airflow_async_rest.tasks.storage.folders import TaskScope
 from airflow_async_rest.windows import Window
 
 if TYPE_CHECKING:

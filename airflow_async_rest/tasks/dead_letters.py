@@ -30,7 +30,7 @@ def read_dead_letters(
     """
     from airflow_async_rest.core.letters.filter import LetterFilter  # noqa: PLC0415  (the engine loads when it is used)
     from airflow_async_rest.tasks.errors import airflow_errors  # noqa: PLC0415
-    from airflow_async_rest.tasks.folders import open_dead_letters  # noqa: PLC0415
+    from airflow_async_rest.tasks.storage.folders import open_dead_letters  # noqa: PLC0415
 
     with airflow_errors():
         only = LetterFilter(chosen_reasons(reasons))

@@ -22,9 +22,9 @@ from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_destination
 from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.tasks.arguments import Asking, Given
-from airflow_async_rest.tasks.folders import TaskScope, open_folder
 from airflow_async_rest.tasks.jobs import all_headers, client_settings, complete
 from airflow_async_rest.tasks.run_life import MARK, UNMARKED, Life
+from airflow_async_rest.tasks.storage.folders import TaskScope, open_folder
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -24,8 +24,8 @@ from airflow_async_rest.tasks.arguments import Asking, Given
 from airflow_async_rest.tasks.dead_letters import iter_letters
 from airflow_async_rest.tasks.errors import airflow_errors, explained
 from airflow_async_rest.tasks.fetch_jobs import fetch_job
-from airflow_async_rest.tasks.folders import open_folder
 from airflow_async_rest.tasks.runtime import TaskRun, begin_call
+from airflow_async_rest.tasks.storage.folders import open_folder
 
 Chunk = list[dict[str, Any]]
 Report = dict[str, Any]

@@ -39,8 +39,8 @@ from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.tasks.arguments import Given, Requesting, Sending
 from airflow_async_rest.tasks.checking.schema_file import read_schema
 from airflow_async_rest.tasks.errors import explained
-from airflow_async_rest.tasks.folders import TaskScope, open_dead_letters, open_folder
 from airflow_async_rest.tasks.runtime import begin_call
+from airflow_async_rest.tasks.storage.folders import TaskScope, open_dead_letters, open_folder
 
 _DEFAULT_CONCURRENCY = 16
 

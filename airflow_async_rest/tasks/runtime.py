@@ -41,9 +41,9 @@ from airflow_async_rest.core.watching.log import sentence_of
 from airflow_async_rest.core.watching.progress import report_of
 from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.errors import airflow_errors, explained, push_report
-from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
 from airflow_async_rest.tasks.run_life import UNMARKED, Life, begin_state, leave_error, nothing_done
+from airflow_async_rest.tasks.storage.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.storage.state_stores import sitting_store
 from airflow_async_rest.tasks.telemetry import observed
 

@@ -26,7 +26,7 @@ from airflow_async_rest.compat.core_api import (
 from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
-from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
+from airflow_async_rest.tasks.storage.folders import TaskScope, shows_payloads
 from airflow_async_rest.ui import letters, state_endpoints
 from airflow_async_rest.ui.state_endpoints import Answer, MapIndex
 

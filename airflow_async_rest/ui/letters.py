@@ -18,8 +18,8 @@ from airflow_async_rest.core.letters.lines import parse_exactly, skim
 from airflow_async_rest.core.letters.replays import read_replays
 from airflow_async_rest.core.letters.sentences import kind_of, sentence_of
 from airflow_async_rest.core.letters.shown import shown_record
-from airflow_async_rest.tasks.folders import TaskScope, lives_below, open_folder, shows_payloads
 from airflow_async_rest.tasks.run_life import MARK
+from airflow_async_rest.tasks.storage.folders import TaskScope, lives_below, open_folder, shows_payloads
 from airflow_async_rest.tasks.storage.paths import dead_letter_base, open_path
 
 _LONGEST_PAYLOAD = 20_000

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from airflow_async_rest.compat.names import resolve_xcom_backend
 from airflow_async_rest.core.letters.part_files import read_ahead
-from airflow_async_rest.tasks.folders import TaskScope
+from airflow_async_rest.tasks.storage.folders import TaskScope
 from airflow_async_rest.ui.letters import FolderAwayError, FolderRefusedError, last_replay
 from airflow_async_rest.ui.states import TaskInstanceId
 

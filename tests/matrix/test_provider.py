@@ -97,7 +97,7 @@ def test_the_provider_info_follows_airflows_schema():
 
 
 def test_the_settings_of_airflow_cfg_have_their_defaults():
-    from airflow_async_rest.tasks.folders import file_mode, shows_payloads
+    from airflow_async_rest.tasks.storage.folders import file_mode, shows_payloads
 
     assert (file_mode(), shows_payloads()) == (0o600, True)
     assert "xcom_payloads" in airflow("config", "list")

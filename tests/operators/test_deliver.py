@@ -56,7 +56,7 @@ def test_failures_are_in_xcom_and_dead_letters_and_a_retry_sends_all_with_the_sa
     run_try(task, supervisor, 2)
     assert {seen.path: seen.key for seen in places.seen} == first
 
-    from airflow_async_rest.tasks.folders import open_folder
+    from airflow_async_rest.tasks.storage.folders import open_folder
 
     assert open_folder(folder).read() == {}  # everything was sent again, so what was dead is void
 
@@ -91,7 +91,7 @@ def test_items_that_are_none_are_refused(places, supervisor, items, message):
 
 
 def test_two_calls_in_one_task_keep_their_dead_letters_apart(places, supervisor):
-    from airflow_async_rest.tasks.folders import open_folder
+    from airflow_async_rest.tasks.storage.folders import open_folder
 
     def push():
         first = deliver([{"id": i} for i in range(5)], max_failures=5)

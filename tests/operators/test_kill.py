@@ -131,7 +131,7 @@ def test_ten_sigkills_on_bad_days_lose_nothing_and_send_again_what_no_checkpoint
     places, supervisor, environment, monkeypatch
 ):
     """A push of XCom that fails, a full disk and a slow state store, in turn; at the end each once more, to its end."""
-    from airflow_async_rest.tasks.folders import open_folder
+    from airflow_async_rest.tasks.storage.folders import open_folder
 
     rows, refused = 4_000, set(range(50, 4_001, 97))
     environment(ROWS=rows, MAX_FAILURES=len(refused))

@@ -60,7 +60,7 @@ def test_two_deployments_with_one_storage_know_nothing_of_each_other(places, tmp
 
 
 def DeadLetterFolder_at(uri):  # noqa: N802
-    from airflow_async_rest.tasks.folders import open_folder
+    from airflow_async_rest.tasks.storage.folders import open_folder
 
     return open_folder(uri)
 
@@ -102,7 +102,7 @@ def test_a_retry_that_does_not_know_its_life_does_not_go_on_with_parts_of_anothe
     (folder.parent / "1-1.jsonl").write_text(other)
     places.reset()
     places.answer = lambda seen: 200
-    monkeypatch.setattr("airflow_async_rest.tasks.folders.life_of", lambda context: Life(is_known=False))
+    monkeypatch.setattr("airflow_async_rest.tasks.storage.folders.life_of", lambda context: Life(is_known=False))
     assert tried(supervisor, 2) == [10, 10, 0]
     assert sorted(ids(places.seen)) == list(range(1, 11))
 

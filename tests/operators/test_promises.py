@@ -313,7 +313,7 @@ def test_a_state_store_that_fails_costs_resumability_not_the_delivery(places, su
 
 
 def test_a_row_dead_in_one_try_and_delivered_in_the_next_is_resolved_in_its_folder(places, supervisor):
-    from airflow_async_rest.tasks.folders import open_folder
+    from airflow_async_rest.tasks.storage.folders import open_folder
 
     places.answer = lambda seen: 500 if seen.path.endswith("4") else 200
     run_try(sql_to_rest(request_retry=FAST), supervisor)

@@ -28,7 +28,7 @@ def folder(places, supervisor):
 
 
 def test_a_replay_resends_the_very_requests_and_marks_them_resolved(places, folder, tmp_path):
-    from airflow_async_rest.tasks.folders import open_folder
+    from airflow_async_rest.tasks.storage.folders import open_folder
 
     dead = {record["key"]: record for record in open_folder(folder).iter_records()}
     places.answer = lambda seen: 200
@@ -57,7 +57,7 @@ def test_a_replay_resends_the_very_requests_and_marks_them_resolved(places, fold
 
 
 def test_what_fails_again_stays_dead_with_its_new_reason(places, folder, supervisor):
-    from airflow_async_rest.tasks.folders import open_folder
+    from airflow_async_rest.tasks.storage.folders import open_folder
 
     places.answer = lambda seen: 500 if seen.path.endswith("33") else 200
     state, _ = run_try(replay(folder), supervisor)
@@ -84,7 +84,7 @@ def test_reasons_choose_and_preview_sends_nothing(places, folder, supervisor):
 
 
 def test_several_folders_are_one_replay_and_null_is_none(places, folder, supervisor, tmp_path):
-    from airflow_async_rest.tasks.folders import open_folder
+    from airflow_async_rest.tasks.storage.folders import open_folder
 
     places.answer = lambda seen: 500
     another = Supervisor(tmp_path / "another.json")

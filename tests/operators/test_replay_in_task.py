@@ -71,7 +71,7 @@ def test_all_are_sent_again_and_nothing_else(places, failed):
     ],
 )
 def test_only_those_of_the_filter_are_sent_again(places, failed, request_, sent):
-    from airflow_async_rest.tasks.folders import open_folder
+    from airflow_async_rest.tasks.storage.folders import open_folder
 
     ask(failed, **request_)
     assert clear(sql_to_rest(request_retry=ONCE), failed)[0] in {"failed", "up_for_retry"}

@@ -43,7 +43,7 @@ def test_the_row_is_the_payload_and_transform_makes_another_or_skips(places, sup
 
 
 def test_failed_items_are_in_xcom_and_all_of_them_in_the_dead_letter_parts(places, supervisor):
-    from airflow_async_rest.tasks.folders import open_folder
+    from airflow_async_rest.tasks.storage.folders import open_folder
 
     places.answer = lambda seen: (
         web.json_response({"why": "no such type"}, status=422) if seen.path.endswith("7") else 200

@@ -11,7 +11,7 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.folder import RESET, refused_record
 from airflow_async_rest.core.models import DeadLetter, Item, Request
 from airflow_async_rest.tasks.dead_letters import folder_uris
-from airflow_async_rest.tasks.folders import open_folder
+from airflow_async_rest.tasks.storage.folders import open_folder
 
 
 def letter(index, reason="http_422", body=b"{}"):

@@ -16,7 +16,7 @@ from checkout import skip_or_fail
 from limit_stores import running_redis
 from scheduling import processes_of, running_airflow
 
-from airflow_async_rest.tasks.folders import open_folder
+from airflow_async_rest.tasks.storage.folders import open_folder
 
 DAYS = [f"2026-03-{day:02}" for day in range(1, 31)]
 ROWS, CONCURRENCY, AT_ONCE, SLOTS = 300, 4, 8, 4

@@ -7,7 +7,8 @@ import pytest
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.folder import RESET
 from airflow_async_rest.core.models import DeadLetter, Item
-from airflow_async_rest.tasks.folders import (
+from airflow_async_rest.tasks.run_life import Life
+from airflow_async_rest.tasks.storage.folders import (
     TaskScope,
     dead_letter_base,
     file_mode,
@@ -15,7 +16,6 @@ from airflow_async_rest.tasks.folders import (
     open_folder,
     storage_uri,
 )
-from airflow_async_rest.tasks.run_life import Life
 
 LETTER = DeadLetter.of(Item(0, 0, {}, {}), "http_422")
 
