@@ -107,10 +107,8 @@ def _key_of(hook: RestConnection, refresh_token: str, endpoint: TokenEndpoint) -
 def _asked_for(hook: RestConnection, endpoint: TokenEndpoint) -> str:
     """Return a hash of what one refresh token may be asked for: others get another access token by it."""
     further = parsed(hook.options().get("token_params")) or {}
-    asked: list[Any] = [hook.text_option("scope"), hook.text_option("audience"), further]
-    if certificate := endpoint.settings.client_certificate:
-        asked.append(certificate)
-    told = json.dumps(asked, sort_keys=True)
+    certificate = endpoint.settings.client_certificate
+    told = json.dumps([hook.text_option("scope"), hook.text_option("audience"), further, certificate], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
 

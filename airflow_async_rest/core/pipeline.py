@@ -261,7 +261,7 @@ async def run_pipeline(
     :param deliver: delivers an item, or a batch of them; what it raises ends everything.
     :param in_hand: places for what the workers have, where there may be fewer; None: each has its own.
     :param on_stop: sees to it that no more requests begin, and tells which workers have one in flight.
-    :param until_ended: waits after that until these have come to their end, as long as that takes: where the quota is
+    :param until_ended: waits after that until these have come to their end, or their time is over: where the quota is
         gone nothing is urgent, and what is cut off would be done twice.
     :param grace_seconds: that these have after a stop.
     :param finish: what a worker does when there is nothing more to take.

@@ -99,9 +99,9 @@ class Totals:
         return self._earlier_seconds + now - self._started
 
     def stop_clock(self) -> None:
-        """Count no time from now on: what the last writes take no checkpoint has, and a later try could not go on with.
+        """Count no time from now on.
 
-        So the next report is never less.
+        No checkpoint has the time of the last writes, so a later try would report less than this one.
         """
         self._stopped = time.monotonic()
 

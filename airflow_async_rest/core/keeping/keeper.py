@@ -317,8 +317,9 @@ class Keeper:
                 lost = await self._parts.find_missing() if self.has_begun else None
         except (LoadError, ConfigurationError) as failure:
             unkept = failure
-        except TimeoutError as failure:
-            lost, unkept = (failure, None) if self.rows is None else (None, LoadError("it takes too long"))
+        except TimeoutError:
+            late = "it takes too long"
+            lost, unkept = (TimeoutError(late), None) if self.rows is None else (None, LoadError(late))
         except (DeadLetterStoreError, ReplacedError) as failure:
             lost = failure
         if unkept is not None:

@@ -79,9 +79,9 @@ class Claim(NamedTuple):
         if last == self:
             return Turn.GOES_ON
         if last is not None and (order := self._after_run_of(last)) is not None:
-            if order < 0:  # it was suspended while its run was made again, or cleared
-                return Turn.IS_OVER
-            if order > 0:
+            if order < 0 and self.started and self.started < last.started:
+                return Turn.IS_OVER  # it was suspended while its run was made again, or cleared
+            if order:  # the number of a row is given again by SQLite, and once a database was reset
                 return Turn.GOES_ON if was_cleared and self.try_number > last.try_number else Turn.BEGINS
             is_next = is_rescheduled and self.try_number == last.try_number
             if self.try_number <= last.try_number and self.started and self.started < last.started and not is_next:

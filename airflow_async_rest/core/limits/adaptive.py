@@ -218,6 +218,8 @@ class AdaptiveConcurrency:
         else:
             success = response.status < _FIRST_FAILURE
             pressure = response.status == _TOO_MANY or response.status >= _FIRST_SERVER_ERROR
+            if response.elapsed_seconds:  # without what a redirect has waited for the limit
+                sent_at = self._clock() - response.elapsed_seconds
             return response
         finally:
             self._in_flight -= 1

@@ -21,7 +21,7 @@ from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
 from airflow_async_rest.core.sending.auth import sign_alone
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.spelling import counted
-from airflow_async_rest.core.transport.client import Heads, RestClient
+from airflow_async_rest.core.transport.client import Heads
 
 # Where transform skips nearly all rows, or batches are large, reading ends all the same.
 _MOST_ROWS = 100_000
@@ -158,8 +158,7 @@ class Preview:
             job.limiter(job.rate_limit) as limiter,
             job.transport(job.settings, 1, job.headers) as transport,
         ):
-            if isinstance(transport, RestClient):
-                transport.before_redirect = limiter.acquire
+            transport.before_redirect = limiter.acquire
             await limiter.acquire()
             return await transport.send(await sign_alone(request, job.auth, job.settings.redaction))
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any
-from weakref import WeakSet
 
 from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import ItemError, SendError, let_go
@@ -30,7 +29,6 @@ from airflow_async_rest.core.sending.verdict import (
     judge_error,
     pause_of,
 )
-from airflow_async_rest.core.transport.client import RestClient
 from airflow_async_rest.core.transport.transport import Transport
 
 _FIRST_SERVER_ERROR = 500
@@ -83,9 +81,8 @@ class Sender:
         )
         self._in_flight: set[asyncio.Task[Any] | None] = set()
         self._stopped, self._all_ended = False, asyncio.Event()
-        self._cut_off: WeakSet[asyncio.Task[Any]] = WeakSet()
-        if isinstance(self.transport, RestClient):
-            self.transport.before_redirect = self._before_redirect
+        self._cut_off: set[asyncio.Task[Any] | None] = set()
+        self.transport.before_redirect = self._before_redirect
 
     def stop(self) -> set[asyncio.Task[Any] | None]:
         """Begin no more requests: a worker that is about to is cancelled. :return: the workers with one in flight."""
@@ -135,8 +132,7 @@ class Sender:
             self._standstill.failed(self.clock(), sent_at, f"{error.reason}: {error}")
             raise
         except asyncio.CancelledError:
-            if worker is not None:
-                self._cut_off.add(worker)
+            self._cut_off.add(worker)
             raise
         else:
             seconds = response.elapsed_seconds
@@ -153,9 +149,14 @@ class Sender:
 
     async def _before_redirect(self) -> None:
         """Wait until one request more may be sent, and count it, though not as an attempt of the item's."""
+        if self._stopped:
+            raise asyncio.CancelledError
+        worker = asyncio.current_task(self._loop)
+        self._in_flight.discard(worker)  # while it waits it has nothing on its way that a stop would wait for
         await self.limiter.acquire()
         if self._stopped or self._standstill.is_too_long:
             raise self._end()
+        self._in_flight.add(worker)
         self.meter.requests += 1
 
     def _end(self) -> BaseException:

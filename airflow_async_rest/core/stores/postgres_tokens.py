@@ -23,9 +23,10 @@ SET LOCAL tcp_keepalives_idle = 10; SET LOCAL tcp_keepalives_interval = 5; SET L
 SET LOCAL idle_in_transaction_session_timeout = 0
 """
 _LOCK = "SELECT pg_advisory_xact_lock($1)"
-# What may be read, and not written, is found out before anybody asks for what has to be written.
+# What may be read, and not written, is found out before anybody asks for what has to be written; a column that is not
+# there, too.
 _TOUCH = f"""
-INSERT INTO {TABLE} AS kept (key, version, text, written_at) VALUES ($1, 0, '', clock_timestamp())
+INSERT INTO {TABLE} AS kept (key, version, text, written_at, expires_at) VALUES ($1, 0, '', clock_timestamp(), NULL)
 ON CONFLICT (key) DO UPDATE SET key = excluded.key
 """  # noqa: S608
 _READ = f"""

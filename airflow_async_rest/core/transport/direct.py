@@ -220,8 +220,8 @@ class Connection(Link):
 
     @property
     def status(self) -> int | None:
-        """Of the answer that has begun; None while that is not known."""
-        status = int(self._parser.get_status_code())
+        """Of the answer that has begun, or has come; None while that is not known."""
+        status = int(self._parser.get_status_code()) if self._answer is None else self._answer.status
         return status if status >= _FIRST_FINAL_STATUS else None
 
     @property
@@ -322,9 +322,10 @@ class Connection(Link):
 
     def _take_error(self, error: HttpParserError, data: bytes) -> None:
         self._may_go_on = False
-        has_none = self._is_head or (self._answer is not None and self._answer.status in WITHOUT_BODY)
-        if self._answer is not None and (has_none or self.status is None):
-            return  # the answer was whole: what cannot be read came after it
+        if (answer := self._answer) is not None:
+            has_none = self._is_head or answer.status in WITHOUT_BODY
+            if has_none or self._parser.get_status_code() != answer.status:
+                return  # the answer was whole: what cannot be read is of another one, after it
         if self._failure is None:
             shown = repr((self._shown + data)[:_SHOWN_BYTES])[2:-1]
             self._failure = no_http(shown) if self.status is None else unreadable(str(error))

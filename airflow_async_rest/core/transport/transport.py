@@ -1,6 +1,6 @@
 """The seam to the network: what sends a request, whatever is below it; and what passes between the ways to send."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +17,13 @@ WITHOUT_BODY = frozenset({204, 304})
 
 
 class Transport(Protocol):
-    """Sends requests, any number at a time, each of them once: limits, signatures and retries are the caller's."""
+    """Sends requests, any number at a time, each of them once: limits, signatures and retries are the caller's.
+
+    :ivar before_redirect: awaited before each request that a redirect leads to: for whoever limits requests it is one
+        more.
+    """
+
+    before_redirect: Callable[[], Awaitable[None]] | None
 
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer.

@@ -52,20 +52,16 @@ def sitting_store(context: "Context") -> "TryStore | None":
 
 def _claim(context: "Context") -> Claim:
     ti: Any = context["ti"]
-    return Claim.of(ti.try_number, getattr(ti, "start_date", None), _owner(ti), _run_of(context))
-
-
-def _run_of(context: "Context") -> Any:
-    """Return what tells one life of a run from another; see :class:`Claim`."""
     dag_run = context.get("dag_run")
     row = row_of_run(dag_run)
-    return getattr(dag_run, "start_date", None) if row is None else row
+    run = getattr(dag_run, "start_date", None) if row is None else row
+    return Claim.of(ti.try_number, getattr(ti, "start_date", None), _owner(ti), run)
 
 
 def mark_of_try(context: "Context") -> str:
     """Return a digest of a try: the same in all its sittings, another in any other try, or life of the run."""
-    ti: Any = context["ti"]
-    return fingerprint(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, str(_run_of(context)))
+    ti, claim = context["ti"], _claim(context)
+    return fingerprint(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, claim.try_number, claim.run)
 
 
 def _owner(ti: Any) -> str:

@@ -21,9 +21,9 @@ def again(number, minute, process="c"):
     return claim(number, minute, process, NOON + timedelta(days=1))
 
 
-def of_row(number, row, process="a"):
+def of_row(number, row, process="a", minute=0):
     """The claim of a try on Airflow 2, whose runs have rows."""
-    return Claim.of(number, NOON, process, f"dag_run.id={row}")
+    return Claim.of(number, NOON + timedelta(minutes=minute), process, f"dag_run.id={row}")
 
 
 @pytest.fixture
@@ -67,7 +67,9 @@ UNKNOWN = Claim.of(1, None, "b", None)
         (again(3, 9), claim(2, 0), Turn.IS_OVER),  # suspended, while its run was cleared
         (of_row(1, 9), of_row(1, 10), Turn.BEGINS),  # by Airflow 2
         (of_row(2, 10), of_row(2, 10, "b"), Turn.GOES_ON),
-        (of_row(1, 10), of_row(2, 9), Turn.IS_OVER),
+        (of_row(1, 10, "a", 5), of_row(2, 9), Turn.IS_OVER),
+        (of_row(1, 120), of_row(1, 7, "b", 5), Turn.BEGINS),  # the number of a row that was deleted is given again
+        (of_row(1, 120), of_row(2, 7, "b", 5), Turn.BEGINS),
         (claim(1), of_row(2, 7), Turn.GOES_ON),  # as earlier versions left it
         (of_row(1, 7), claim(2, 5), Turn.GOES_ON),  # Airflow was upgraded between
     ],

@@ -84,7 +84,14 @@ async def test_a_connection_over_which_a_large_request_was_refused_is_not_kept()
 
 @pytest.mark.parametrize(
     ("after", "is_whole"),
-    [(b"HTTP/1.1 x", True), (b"HTTP/1.1 200 OK\r\n", True), (b"HTT", True), (b"extra", False), (b"\0", False)],
+    [
+        (b"HTTP/1.1 x", True),
+        (b"HTTP/1.1 200 OK\r\n", True),
+        (b"HTT", True),
+        (b"HTTP/1.1 400 Bad\r\nContent-Length: x\r\n\r\n", True),
+        (b"extra", False),
+        (b"\0", False),
+    ],
 )
 async def test_an_answer_is_whole_where_another_one_follows_it_and_not_where_its_length_is_wrong(after, is_whole):
     wire = Wire()

@@ -16,7 +16,6 @@ class SharedPause:
     :param key: of the limit, for people to read.
     :param longest_seconds: that the end of a pause is waited for.
     :param say: logs, once, what somebody should know.
-    :ivar until: when it ends, by the clock.
     """
 
     def __init__(
@@ -30,12 +29,12 @@ class SharedPause:
     ) -> None:
         self._tell, self._key, self._longest_seconds = tell, key, longest_seconds
         self._say, self._clock = say, clock
-        self.until = self._known_until = 0.0
+        self._until = self._known_until = 0.0
         self._telling: set[asyncio.Task[None]] = set()
 
     def hold(self, seconds: float) -> None:
         """Hold back this task alone for so long from now; a longer pause under way stays as it is."""
-        self.until = max(self.until, self._clock() + seconds)
+        self._until = max(self._until, self._clock() + seconds)
 
     def told(self, seconds: float) -> None:
         """Keep to a pause that the others know of."""
@@ -52,7 +51,7 @@ class SharedPause:
         :return: whether there was none under way.
         """
         now = self._clock()
-        begins = self.until <= now
+        begins = self._until <= now
         self.hold(seconds)
         if now + seconds > self._known_until + _NEWS_SECONDS:
             self._known_until = now + seconds
@@ -74,8 +73,8 @@ class SharedPause:
 
         :raises QuotaExhaustedError: when the pause is longer than we wait.
         """
-        while (wait := max(at, self.until) - self._clock()) > 0:
-            if at < self.until and wait > self._longest_seconds + _NEWS_SECONDS:
+        while (wait := max(at, self._until) - self._clock()) > 0:
+            if at < self._until and wait > self._longest_seconds + _NEWS_SECONDS:
                 raise QuotaExhaustedError(
                     f"the API has asked another task for a pause, and all who share the limit {self._key!r} wait for "
                     f"{wait:.0f} s more, which is longer than "

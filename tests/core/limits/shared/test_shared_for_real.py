@@ -112,7 +112,7 @@ async def test_a_pause_of_one_reaches_another_at_once():
             while len(sent) < 200:
                 await asyncio.sleep(0.01)
             one.pause(60)
-            while other._pause.until < time.monotonic():
+            while other._pause._until < time.monotonic():
                 await asyncio.sleep(0.001)
             before = len(sent)
             await asyncio.sleep(0.3)
