@@ -88,6 +88,7 @@ def dag_runs(airflow_db):
         task_id: str = "post",
         operator: str = "SqlToRestOperator",
         key: str = "failed_items",
+        sample=(),
         ended=None,
         first=DAY,
         run_type="backfill",
@@ -96,7 +97,7 @@ def dag_runs(airflow_db):
         """Make a run for each day, or of those days whose numbers are given.
 
         :param runs: of each, the task's state, its report, and what its state store has as progress, if any.
-        :param first: the first day; :param dag: columns of the DAG.
+        :param sample: what is pushed as ``key``; :param first: the first day; :param dag: columns of the DAG.
         """
         made.append(dag_id)
         with create_session() as session:
@@ -121,7 +122,7 @@ def dag_runs(airflow_db):
                     "end_date": ended,
                 }
                 session.execute(insert(TaskInstance.__table__).values(id=uuid7(), **which, **task))
-                for name, value in (("return_value", report), (key, [])):
+                for name, value in (("return_value", report), (key, list(sample))):
                     if report is not None:
                         session.execute(
                             insert(XComModel.__table__).values(dag_run_id=id_, **which, key=name, value=value)

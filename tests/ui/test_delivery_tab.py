@@ -42,15 +42,15 @@ PROGRESS = {
 
 @pytest.fixture
 def failed(defined, dag_runs, tmp_path, monkeypatch):
-    """A window with seven dead letters, and its tab's path: ``failed(dag_id)``."""
+    """A window with seven dead letters, and its tab's path: ``failed(dag_id)``, and with a sample of them in XCom."""
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "dead_letters"))
 
-    def make(dag_id: str) -> str:
+    def make(dag_id: str, sample=()) -> str:
         own = tmp_path / "dead_letters" / dag_id / "run0" / "post" / "-1"
         DeadLetterFolder(own, 1).write([letter(index) for index in range(7)])
         report = {**REPORT, "dead_letters": f"file://{own}"}
         ended = datetime(2026, 3, 2, 1, tzinfo=UTC)
-        dag_runs(dag_id, ("failed", report, {**PROGRESS, **report}), ended=ended, fileloc="dag.py")
+        dag_runs(dag_id, ("failed", report, {**PROGRESS, **report}), ended=ended, sample=sample, fileloc="dag.py")
         defined(dag_id, None)
         return f"/dags/{dag_id}/runs/run0/tasks/post/plugin/delivery"
 
@@ -94,6 +94,45 @@ def test_what_goes_where_and_what_the_api_said(open_as, failed):
     history = page.get_by_role("table", name="History")
     assert history.get_by_text("1 h: it is gone").is_visible()
     assert page.complaints == []
+
+
+def test_groups_that_are_awaited_missing_or_none_say_so(open_as, failed):
+    page = opened(open_as(), failed("groups"))
+    page.route(
+        "**/dead-letters/groups?*", lambda route: route.fulfill(status=403, json={"detail": "It is not for you."})
+    )
+    group = page.get_by_role("button", name="Group by what the API said")
+    group.click()
+    page.get_by_text("The groups cannot be shown").wait_for()
+    assert page.get_by_text("It is not for you.").is_visible()
+    page.unroute("**/dead-letters/groups?*")
+    page.route("**/dead-letters/groups?*", lambda _: None)  # it is never answered
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("searchbox", name="Search the dead letters").fill("nothing has this")
+    page.get_by_role("status").get_by_text("Loading").wait_for()
+    page.unroute("**/dead-letters/groups?*")
+    group.click()
+    group.click()
+    page.get_by_role("heading", name="No match").wait_for()
+
+
+@pytest.mark.parametrize("chosen", ["the groups", "a kind"])
+def test_where_the_endpoint_goes_away_the_sample_is_shown_whatever_was_chosen(open_as, failed, chosen):
+    page = opened(
+        open_as(), failed("away", sample=[{"key": 3, "reason": "http_422", "method": "PUT", "detail": "out"}])
+    )
+    page.get_by_role("button", name="Group by what the API said").click()
+    kind = page.get_by_role("button", name="sensor … was withdrawn")
+    kind.wait_for()
+    if chosen == "a kind":
+        kind.click()
+        page.get_by_role("button", name="Send these 6 again (filtered)").wait_for()
+    page.route("**/async-rest/dead-letters?*", lambda route: route.fulfill(status=503, json={"detail": "It is away."}))
+    page.get_by_role("searchbox", name="Search the dead letters").fill("out")
+    page.get_by_text("Only a sample of 1, from XCom").wait_for()
+    page.get_by_role("table", name="Dead letters", exact=True).wait_for()
+    assert not page.get_by_role("button", name="“sensor … was withdrawn”").is_visible()
+    page.unroute("**/async-rest/dead-letters?*")
 
 
 def test_dead_letters_that_are_not_written_yet_are_not_called_missing(open_as, defined, dag_runs):

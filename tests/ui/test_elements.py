@@ -1,10 +1,11 @@
 """The tabs' own elements, for where Airflow gives none: what is made of their styles, and that none is missing."""
 
+import json
 import re
 
 import pytest
 from checkout import REPOSITORY
-from ui.node import ran
+from ui.node import evaluated, ran
 
 STATIC = REPOSITORY / "airflow_async_rest" / "ui" / "static"
 FG = "var(--chakra-colors-fg-muted, currentColor)"
@@ -42,6 +43,23 @@ def test_every_component_that_a_tab_uses_is_there_where_the_host_gives_none():
         for name in re.findall(r"\bC\.([A-Z][\w.]*)", script.read_text())
     }
     assert {(script, name) for script, name in used if name not in there} == set()
+
+
+# What the host's components take for longer names, besides those that our own elements know.
+SHORT = {a + b for a in "pm" for b in ["", *"xytblrse"]} | {"w", "h", "minW", "maxW", "minH", "maxH", "boxSize", "bg"}
+SHORT |= {"bgColor", "bgImage", "bgSize", "pos", "rounded", "shadow", "hideFrom", "hideBelow", "insetX", "insetY"}
+
+
+def test_a_short_name_of_a_style_is_one_that_is_known_where_the_host_gives_no_elements():
+    used = {
+        (script.name, name)
+        for script in STATIC.glob("*.js")
+        for name in re.findall(r"(?<=[{,\s])(\w+):", script.read_text())
+        if name in SHORT
+    }
+    assert {name for _, name in used} > {"px", "boxSize"}
+    known = set(evaluated("styles.js", f"{json.dumps(sorted(SHORT))}.filter(found.isShort)"))
+    assert {(script, name) for script, name in used if name not in known} == set()
 
 
 def test_nothing_but_the_kit_asks_for_what_the_host_gives():

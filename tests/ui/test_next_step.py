@@ -379,3 +379,17 @@ def test_history_keeps_what_an_earlier_try_has_sent_again_and_has_each_try_once(
 @pytest.mark.parametrize(("number", "these"), [(1, "this one"), (2, "these 2"), (1200, "these 1,200"), (None, "these")])
 def test_a_filtered_replay_names_what_it_sends(number, these):
     assert ran(STEP, "nameOfFiltered", number) == f"Send {these} again (filtered)"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "primary", "number"),
+    [
+        ({"http_422": 3}, "replay", 3),
+        ({"http_422": 2, "transform": 1}, "replay", 2),
+        ({"schema": 2, "value": 1}, "resume", 0),
+        ({"answer_unreadable": 3}, "resume", 0),
+    ],
+)
+def test_where_the_dead_letters_cannot_be_had_their_reasons_say_how_many_go_again(reasons, primary, number):
+    found = ran(STEP, "nextStep", {"state": "failed", "figures": {**SOME, "reasons": reasons}})
+    assert (found["primary"], found["replay"]["count"]) == (primary, number)

@@ -5,6 +5,8 @@ import json
 import pytest
 from ui.node import evaluated, ran
 
+from airflow_async_rest.core.sending.verdict import NEVER_SENT
+
 FAILED = {"complete": True, "read": 5, "delivered": 3, "failed": 2, "reasons": {"http_422": 2}}
 
 
@@ -31,6 +33,10 @@ def row(**more):
         # The API took these: they go only by the name of their reason.
         (row(report={**FAILED, "reasons": {"answer_unreadable": 2}}), None, None, "It has no dead letter to send."),
         (row(report={**FAILED, "reasons": {"answer_unreadable": 2}}), "answer_unreadable", None, None),
+        # These never were requests.
+        (row(report={**FAILED, "reasons": {"transform": 2}}), None, None, "It has no dead letter to send."),
+        (row(report={**FAILED, "reasons": {"schema": 2}}), "schema", None, "It has no dead letter to send."),
+        (row(report={**FAILED, "reasons": {"encode": 1, "http_422": 1}}), None, None, None),
         *[
             (
                 row(operator=operator),
@@ -115,6 +121,14 @@ def test_between_two_tries_what_was_asked_for_hides_no_error(instance, is_open):
 )
 def test_a_replay_of_a_reason_sends_only_that(kind, reason, way):
     assert ran("selection.js", "wayOf", row(), kind, reason) == way
+
+
+def test_what_never_was_a_request_is_known_by_the_reasons_of_the_engine():
+    reasons = evaluated("delivery_data.js", "found.NO_REQUESTS")
+    assert set(reasons) == NEVER_SENT | {"transform"}
+    report = {"failed": len(reasons), "reasons": dict.fromkeys(reasons, 1)}
+    assert [ran("delivery_data.js", "countOfLetters", report, reason) for reason in (None, *reasons)] == [0] * 6
+    assert ran("delivery_data.js", "countOfLetters", {"failed": 0, "reasons": {"transform": 2}}) == 0
 
 
 def test_of_several_runs_of_a_window_only_the_one_that_counts_goes_on():
@@ -483,6 +497,9 @@ HALF_READ = row(report={**FAILED, "complete": False})
         ),  # no other way
         ([row(report={**FAILED, "rows_loaded": 3})], "resume"),
         ([row(report={**FAILED, "reasons": {"answer_unreadable": 2}})], "resume"),
+        ([row(report={**FAILED, "reasons": {"transform": 2}})], "resume"),
+        ([row(report={**FAILED, "reasons": {"value": 1, "answer_unreadable": 1}})], "resume"),
+        ([row(report={**FAILED, "reasons": {"transform": 1, "http_422": 1}})], "replay"),
         ([row(report={name: FAILED[name] for name in ("read", "delivered", "failed", "reasons")})], "resume"),
         ([row(state="running"), ENDED], "replay"),  # one that cannot go on says nothing
     ],
@@ -499,6 +516,9 @@ ONE = row(report={**FAILED, "failed": 1, "reasons": {"http_422": 1}})
     ("kind", "rows", "reason", "title", "does"),
     [
         ("replay", [ONE], None, "Send the request of 1 window again?",
+         "Its task is cleared, and sends 1 request as it was, with the same key. Nothing else of the window is sent."),
+        ("replay", [row(report={**FAILED, "reasons": {"transform": 1, "http_422": 1}})], None,
+         "Send the request of 1 window again?",
          "Its task is cleared, and sends 1 request as it was, with the same key. Nothing else of the window is sent."),
         ("replay", [row()], None, "Send the requests of 1 window again?",
          "Its task is cleared, and sends 2 requests as they were, with the same keys. Nothing else of the window is sent."),

@@ -177,3 +177,18 @@ def test_a_long_stretch_is_a_row_of_its_own_in_the_calendar():
     found = evaluated("outcomes.js", f"found.inRows({json.dumps(cells)}, {layout}, {text})")
     assert [(row["isStretch"], len(row["cells"])) for row in found] == [(False, 1), (True, 1), (False, 1)]
     assert [row["before"] for row in found] == [13, 0, 0]
+
+
+def test_rows_of_the_calendar_are_told_apart_where_windows_of_forty_days_are_run_daily():
+    forty, holes = 40 * DAY, {*range(20, 34), *range(35, 49)}  # one run between them
+    days = [at(1, 1) + n * DAY for n in range(80)]
+    own = {day: {"run_start": day.isoformat(), "run_end": (day + DAY).isoformat()} for day in days}
+    windows = [window(day, forty, **own[day]) for n, day in enumerate(days) if n not in holes]
+    missing = due(*(days[n] for n in sorted(holes)))
+    cells = f"found.arrange({json.dumps(windows)}, {json.dumps(missing)}).cells"
+    text = "(time) => new Date(time).toISOString().replace('T', ' ')"
+    layout = f"found.layoutFor({DAY.total_seconds() * 40_000})"
+    rows = evaluated("outcomes.js", f"found.inRows({cells}, {layout}, {text}).map((row) => [found.keyOf(row), row])")
+    assert sum(row["isStretch"] for _, row in rows) == 2
+    assert len({row["cells"][0]["from"] for _, row in rows}) < len(rows)
+    assert len({key for key, _ in rows}) == len(rows)

@@ -119,7 +119,7 @@ def test_others_do_not_have_a_reason_that_every_object_has(name):
     given = [{"run_id": "r", "map_index": -1, "start": "2026-03-01", "end": "2026-03-02", "report": REPORT}]
     rows = ran("outcomes.js", "arrange", given)["rows"]
     count = f"(await import('{STATIC}/outcomes.js')).arrange({json.dumps(given)}).rows[0].report"
-    assert evaluated("selection.js", f"(async () => found.lettersOf({count}, {json.dumps(name)}))()") == 0
+    assert evaluated("delivery_data.js", f"(async () => found.countOfLetters({count}, {json.dumps(name)}))()") == 0
     assert rows[0]["report"] == REPORT
 
 

@@ -4,7 +4,7 @@ import { CELLS } from "./calendar_styles.js";
 import { count, counted, dateTime, duration, span } from "./format.js";
 import { C, React, h, isPlain } from "./kit.js";
 import { fetched } from "./delivery_data.js";
-import { OUTCOMES, inRows, layoutFor, nameOf } from "./outcomes.js";
+import { OUTCOMES, inRows, keyOf, layoutFor, nameOf } from "./outcomes.js";
 import { nameOfStretch } from "./stretches.js";
 
 const { Fragment, memo, startTransition, useEffect, useMemo, useRef, useState } = React;
@@ -146,7 +146,7 @@ function Rows({ cells, width, zone, linkOf }) {
   return rows
     .slice(0, shown)
     .map((row, place) =>
-      h(Row, { key: row.cells[0].from, row, isFirst: place === 0, columns: layout.columns, zone, linkOf }),
+      h(Row, { key: keyOf(row), row, isFirst: place === 0, columns: layout.columns, zone, linkOf }),
     );
 }
 

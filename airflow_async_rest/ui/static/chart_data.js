@@ -1,7 +1,7 @@
 /** What the three charts over the windows draw: pure. */
 
 import { failuresOf, fetched } from "./delivery_data.js";
-import { doneOf, reasonsOf, speedOf, sumOf } from "./selection.js";
+import { broughtBy, speedOf, sumOf } from "./selection.js";
 
 // More bars than these are too thin to be seen.
 const MOST_BARS = 120;
@@ -25,7 +25,7 @@ export function chartOf(rows, limit = null, known = rows) {
     const isLater = outcome === "later";
     const known = named.map((reason) => (isLater ? 0 : (report.reasons?.[reason] ?? 0)));
     const rest = (isLater ? 0 : failuresOf(report)) - known.reduce((sum, number) => sum + number, 0);
-    return { from, to, done: doneOf(report), failed: [...known, Math.max(0, rest)], p95: report.latency_ms?.p95 ?? null, speed: speedOf(report) };
+    return { from, to, done: broughtBy(report), failed: [...known, Math.max(0, rest)], p95: report.latency_ms?.p95 ?? null, speed: speedOf(report) };
   });
   return { bars, reasons: [...named, "others"], most: mostOf(known, limit), all: counted.length };
 }
@@ -38,7 +38,7 @@ function mostOf(rows, limit) {
   const reports = rows.map(({ report }) => report).filter((report) => report?.requests > 0);
   const total = (of) => reports.reduce((sum, report) => sum + of(report), 0);
   const isFetch = reports.some(fetched);
-  const items = total(isFetch ? rowsOf : (report) => doneOf(report) + failuresOf(report));
+  const items = total(isFetch ? rowsOf : (report) => broughtBy(report) + failuresOf(report));
   const requests = total(({ requests: sent, retries = 0, failed = 0 }) => sent - retries - (isFetch ? failed : 0));
   return limit && items > 0 && requests > 0 ? (limit.count / limit.seconds) * (items / requests) : null;
 }

@@ -93,7 +93,7 @@ function Outcomes({ chart, done }) {
         ]),
       ),
       // Its bars have a scale of their own: one that fits both would hide what failed.
-      legend.length > 0 && h(C.Text, { key: "scale", ...TEXT, ms: "auto" }, `highest ${count(highestOf(failed))} failed`),
+      legend.length > 0 && h(C.Text, { key: "scale", ...TEXT, marginInlineStart: "auto" }, `highest ${count(highestOf(failed))} failed`),
       legend.length === 0 && h(C.Text, { key: "none", ...TEXT }, "none failed"),
     ]),
   );

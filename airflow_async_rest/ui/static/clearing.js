@@ -37,6 +37,6 @@ const isWithdrawn = (scope) => withdrawReplay(scope).then(() => true, () => fals
 /**
  * Let a task go on.
  *
- * @param way `kind`, "resume" or "replay", and of a replay its `request`: `{reasons, search, count}`.
+ * @param way `kind`, "resume" or "replay", and of a replay its `request`: `{reasons, search, kind, count}`.
  */
 export const goOn = (scope, { kind, request }) => (kind === "resume" ? resume(scope) : sendAgain(scope, request));

@@ -65,7 +65,7 @@ export default function Deliveries() {
   const isEmpty = data && data.rows.length === 0;
   return h(
     C.Box,
-    { px: 4, py: 2, overflowY: "auto", h: "full" },
+    { px: 4, py: 2, overflowY: "auto", height: "full" },
     h(Page, { label: "Deliveries" }, [
       h(C.Heading, { key: "title", as: "h2", size: "xl" }, "Deliveries"),
       error && h(Trouble, { key: "error", error, away, title: "The deliveries cannot be shown", refresh }),

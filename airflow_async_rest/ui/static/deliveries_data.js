@@ -8,7 +8,7 @@ const FIRST_DAGS = 20;
 const MORE_DAGS = 50;
 
 /** How a task is called, in the order of what to look at first; which of Airflow's colours it has. */
-export const STATUSES = {
+const STATUSES = {
   __proto__: null,
   late: { name: "late", color: "failed" },
   failed: { name: "failed", color: "failed" },
@@ -35,7 +35,7 @@ export const nextPage = (before) =>
   before && before.next !== null ? { after: before.next, limit: MORE_DAGS } : { after: "", limit: FIRST_DAGS };
 
 /**
- * All pages together: `{rows, next, truncated, isWhole, coming}`.
+ * All pages together: `{rows, next, truncated, wasWhole, coming}`.
  *
  * `rows` are those to be shown. While the list is asked for again, these stay, until all of its pages have come.
  */

@@ -2,9 +2,8 @@
 
 import { isUndelivered, openLetters, orderAfter, statusOf } from "./deliveries_data.js";
 import { NONE, count, dateTime, span } from "./format.js";
-import { C, StateBadge, Table, h, narrow } from "./kit.js";
+import { C, Inner, StateBadge, Table, h, narrow } from "./kit.js";
 import { deliveryPath, windowsPath } from "./paths.js";
-import { Inner } from "./why.js";
 
 const BARS = { width: 70, height: 20, gap: 2 };
 

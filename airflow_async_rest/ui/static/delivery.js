@@ -3,10 +3,10 @@
 import { count, counted, dateTime } from "./format.js";
 import { C, Empty, Loading, Notice, Page, Panel, React, Trouble, h, useTimezone } from "./kit.js";
 import { changesOf, deadLetters } from "./api.js";
-import { usePolling } from "./polling.js";
+import { useExtra, usePolling } from "./polling.js";
 import { Failures } from "./failures.js";
 import { Figures } from "./figures.js";
-import { History, useExtra } from "./history.js";
+import { History } from "./history.js";
 import { differences, isDeliveredLater, lastReplay, nextStep } from "./next_step.js";
 import { Preview } from "./preview.js";
 import { Progress } from "./progress.js";

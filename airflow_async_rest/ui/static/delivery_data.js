@@ -10,6 +10,8 @@ const LOOKS_AFTER_THE_END = 5;
 
 // The API took these: they are sent again only by the name of their reason.
 export const UNREADABLE = "answer_unreadable";
+/** Reasons of what never was a request: there is nothing that could be sent again. */
+export const NO_REQUESTS = ["encode", "endpoint", "schema", "transform", "value"];
 
 export const hasEnded = (state) => ENDED.has(state);
 
@@ -120,6 +122,17 @@ export function refusesRequests({ instance: { operator } }) {
 
 /** Everything that is a dead letter: items, and rows that the database refused. */
 export const failuresOf = (figures) => (figures?.failed ?? 0) + (figures?.rows_refused ?? 0);
+
+/** Why dead letters are there, the most frequent first: `[[reason, number], ...]`. */
+export const reasonsOf = (report) =>
+  Object.entries(report?.reasons ?? {}).filter(([, number]) => number > 0).sort(([, one], [, other]) => other - one);
+
+/** How many dead letters a replay sends, of all or of one reason: requests, and of what the API took only those of its name. */
+export function countOfLetters(report, reason = null) {
+  const of = (name) => report?.reasons?.[name] ?? 0;
+  if (reason !== null) return NO_REQUESTS.includes(reason) ? 0 : of(reason);
+  return Math.max(0, [UNREADABLE, ...NO_REQUESTS].reduce((left, name) => left - of(name), failuresOf(report)));
+}
 
 /** What is known of all dead letters, once a page is there: of those that a filter leaves, only what is said of all. */
 export function knownOfAll(before, page) {

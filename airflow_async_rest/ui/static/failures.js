@@ -129,21 +129,25 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
   const [typed, setTyped] = useState("");
   const [kind, setKind] = useState(undefined);
   const [offset, setOffset] = useState(0);
-  const [isGrouped, setGrouped] = useState(false);
+  const [wantsGroups, setGrouped] = useState(false);
   const search = useSettled(typed.trim(), TYPING_MS);
-  const filter = useMemo(() => ({ reasons, search, kind }), [reasons, search, kind]);
+  const wanted = useMemo(() => ({ reasons, search, kind }), [reasons, search, kind]);
   const { figures, sample } = task;
   const folder = figures.dead_letters;
   const total = failuresOf(figures);
   const version = useVersion(total, !task.ended);
   const waits = isUnwritten(task);
-  const view = useLetters(scope, folder, filter, offset, version, !waits);
+  const view = useLetters(scope, folder, wanted, offset, version, !waits);
   const fromSample = view.error !== null && SAMPLE_INSTEAD.has(view.error.status);
+  // Of which kind one is, only the endpoint tells.
+  const filter = useMemo(() => (fromSample ? { ...wanted, kind: undefined } : wanted), [fromSample, wanted]);
   const page = useMemo(
     () => (fromSample ? pageOfSample(sample, total, filter, offset) : view.page),
     [fromSample, sample, total, filter, offset, view.page],
   );
-  const isFiltered = reasons.length > 0 || search !== "" || kind !== undefined;
+  const isFiltered = reasons.length > 0 || search !== "" || filter.kind !== undefined;
+  // Without the endpoint there are no groups, and no button that leads out of them.
+  const isGrouped = wantsGroups && !fromSample && page !== null;
   useEffect(() => onPage(page), [page]);
 
   const sending = Boolean(asked);
@@ -201,7 +205,8 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
         chosen: reasons,
         onChoose: choose(setReasons),
       }),
-      kind !== undefined && h(Chip, { pressed: true, number: page?.matching, onClick: () => choose(setKind)(undefined) }, saidOf(kind)),
+      filter.kind !== undefined &&
+        h(Chip, { pressed: true, number: page?.matching, onClick: () => choose(setKind)(undefined) }, saidOf(filter.kind)),
     ),
     h(
       C.Flex,

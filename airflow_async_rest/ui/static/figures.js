@@ -4,7 +4,7 @@ import { NONE, count, duration, milliseconds, percent, rate } from "./format.js"
 import { Copy } from "./controls.js";
 import { C, Figure, Figures as Grid, h } from "./kit.js";
 import { recentRates } from "./rates.js";
-import { DELIVERS, FETCHES, isFetch, isLive } from "./delivery_data.js";
+import { DELIVERS, FETCHES, fetched, isFetch, isLive } from "./delivery_data.js";
 
 const per = { 1: "s", 60: "min", 3600: "h" };
 
@@ -62,7 +62,7 @@ function outcomes(figures, words, isLater) {
 }
 
 function rows(figures) {
-  if (!("rows_loaded" in figures)) return [];
+  if (!fetched(figures)) return [];
   const ignored = Object.entries(figures.keys_ignored ?? {});
   return [
     h(Figure, { key: "loaded", label: "Rows loaded", value: figures.rows_loaded, tone: "success" }),

@@ -2,32 +2,18 @@
 
 import { resolvedLetters, triesOf } from "./api.js";
 import { count, dateTime } from "./format.js";
-import { C, Pager, Panel, React, StateBadge, Table, h, useTimezone } from "./kit.js";
+import { C, Inner, Pager, Panel, React, StateBadge, Table, h, useTimezone } from "./kit.js";
 import { LettersTable } from "./letters_table.js";
 import { isStale } from "./delivery_data.js";
 import { historyOf } from "./next_step.js";
 import { deliveryPath } from "./paths.js";
-import { Inner } from "./why.js";
+import { useExtra } from "./polling.js";
 
-const { useEffect, useRef, useState } = React;
+const { useRef, useState } = React;
 
 const PAGE = 20;
 // A list of thousands of tries is no history that anybody reads.
 const MOST_EVENTS = 50;
-
-/** Load something that the tab can do without: null until it is there, and where it cannot be had. */
-export function useExtra(load, key) {
-  const [found, setFound] = useState({ key: null, value: null });
-  useEffect(() => {
-    if (key === null) return undefined;
-    const controller = new AbortController();
-    load(controller.signal)
-      .then((value) => setFound({ key, value }))
-      .catch(() => {});
-    return () => controller.abort();
-  }, [key]);
-  return found.key === key ? found.value : null;
-}
 
 const Event = ({ event, zone }) =>
   h(

@@ -1,5 +1,5 @@
 /**
- * What both tabs are made of: Airflow's own components, where it puts them on `globalThis`, and a few of our own where it
+ * What the page and the tabs are made of: Airflow's own components, where it puts them on `globalThis`, and a few of our own where it
  * does not; and the few shapes used here. Nothing else asks for what the host gives.
  */
 
@@ -264,6 +264,17 @@ export function Pager({ offset, limit, total, label, onMove }) {
 
 /** A plain click is ours; one for a new tab, or a new window, is the browser's. */
 export const isPlain = (event) => !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button);
+
+/** A link to another page of Airflow, opened without loading Airflow again. */
+export function Inner({ path, children }) {
+  const { hrefOf, go } = usePages();
+  function open(event) {
+    if (!isPlain(event)) return;
+    event.preventDefault();
+    go(path);
+  }
+  return h(C.Link, { href: hrefOf(path), onClick: open, color: "inherit", textDecoration: "underline", fontWeight: "medium" }, children);
+}
 
 /** The time zone that is chosen in Airflow, also when it changes while the page is open. */
 export function useTimezone() {

@@ -1,6 +1,6 @@
 /** Why a task has failed, what to do next, and what has become of it since: pure decisions over what is known of it. */
 
-import { UNREADABLE, failuresOf, hasEnded } from "./delivery_data.js";
+import { UNREADABLE, countOfLetters, failuresOf, hasEnded, reasonsOf } from "./delivery_data.js";
 import { count, counted, duration } from "./format.js";
 
 /** A text without its percent-encoding, however much of it is encoded. */
@@ -63,7 +63,7 @@ const CAUSES = {
 
 /** What to look at where all that was tried failed for one reason, as a sentence; null where it did not. */
 function oneCause({ delivered = 0, reasons }) {
-  const names = Object.entries(reasons ?? {}).filter(([, number]) => number > 0).map(([name]) => name);
+  const names = reasonsOf({ reasons }).map(([name]) => name);
   if (delivered > 0 || names.length !== 1) return null;
   const known = Object.hasOwn(CAUSES, names[0]) ? CAUSES[names[0]] : "what the API says";
   return `All failed for one cause, ${names[0]}: look at ${known}.`;
@@ -86,8 +86,8 @@ const SAYS_CREDENTIALS = /^(the API answers 401:|the proxy answers 407\b|the tok
 /** Whether it was the credentials that ended a try. */
 function isRefused({ error, reasons }) {
   if (SAYS_CREDENTIALS.test(error ?? "")) return true;
-  const [first] = Object.entries(reasons ?? {}).sort(([, one], [, other]) => other - one);
-  return first !== undefined && first[1] > 0 && OF_CREDENTIALS.has(first[0]);
+  const [first] = reasonsOf({ reasons });
+  return first !== undefined && OF_CREDENTIALS.has(first[0]);
 }
 
 /** Why a replay would send none of what failed; null where it sends some. */
@@ -178,7 +178,7 @@ export function nameOfFiltered(number) {
  * @returns null where there is nothing to do; else `primary`, "resume" or "replay", `why`, and of both its `name`,
  *   `count`, and what it `does`.
  */
-export function nextStep({ state, figures, differs = [], replayable = failuresOf(figures), refuses = null, fetches = false }) {
+export function nextStep({ state, figures, differs = [], replayable = countOfLetters(figures), refuses = null, fetches = false }) {
   if (state !== "failed" && !(state === "success" && failuresOf(figures) > 0)) return null;
   const known = { state, figures, differs, replayable, refuses, fetches };
   const why = whyResume(known);

@@ -153,3 +153,6 @@ export function inRows(cells, layout, textOf) {
   });
   return rows.reverse();
 }
+
+/** What tells a row of a calendar from all others: a stretch may begin when a window does. */
+export const keyOf = ({ cells, isStretch }) => `${cells[0].from} ${isStretch}`;

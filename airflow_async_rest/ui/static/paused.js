@@ -19,7 +19,7 @@ export function usePaused(dagId, isOpen) {
   return paused;
 }
 
-/** @param what waits, as "the task begins". */
+/** @param what waits, as "the task runs". */
 export function Paused({ dagId, what }) {
   const paused = usePaused(dagId, true);
   return paused ? h(C.Box, { mt: 3 }, h(Notice, { status: "warning", title: "The DAG is paused" }, `Switch it on: ${what} only then.`)) : null;

@@ -72,6 +72,20 @@ export function usePolling(load, key, every) {
   return { ...(view.key === key ? view : NOTHING), refresh };
 }
 
+/** Load something that the tab can do without: null until it is there, and where it cannot be had. */
+export function useExtra(load, key) {
+  const [found, setFound] = useState({ key: null, value: null });
+  useEffect(() => {
+    if (key === null) return undefined;
+    const controller = new AbortController();
+    load(controller.signal)
+      .then((value) => setFound({ key, value }))
+      .catch(() => {});
+    return () => controller.abort();
+  }, [key]);
+  return found.key === key ? found.value : null;
+}
+
 /** The value as it was once it had stayed the same for a while: what is being typed is not searched for yet. */
 export function useSettled(value, milliseconds) {
   const [settled, setSettled] = useState(value);

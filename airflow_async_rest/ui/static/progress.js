@@ -94,7 +94,7 @@ function soFar(figures, total, isRunning) {
     headline: `${count(done)} of ${about}${counted(total, "item")}`,
     detail: [
       total > 0 && percent(done / total),
-      left > 0 && speed > 0 && `${about || "about "}${duration(Math.max(1, Math.round(left / speed)))} left`,
+      left > 0 && speed > 0 && `about ${duration(Math.max(1, Math.round(left / speed)))} left`,
     ]
       .filter(Boolean)
       .join(" · "),
@@ -132,13 +132,13 @@ function ended(task, words, isLater) {
   return {
     headline: [failedOnly, refused].filter(Boolean).join(", "),
     detail: `${count(figures.delivered)} ${words.done} ${took}${
-      instance.state === "success" ? "; the task allows as many failures (max_failures)" : ""
+      instance.state === "success" ? "; the task allows that many failures (max_failures)" : ""
     }`,
   };
 }
 
 /** From where to where. */
-export const Route = ({ parts }) =>
+const Route = ({ parts }) =>
   h(
     C.Text,
     { "aria-label": "What goes where", role: "note", fontSize: "sm", overflowWrap: "anywhere", flex: "1 1 20rem" },

@@ -25,7 +25,7 @@ export function useMayClear(scope, when) {
         .then(() => setAnswer("yes"))
         .catch((error) => {
           if (controller.signal.aborted) return;
-          const forbidden = "You may not clear this task, so you cannot send anything again.";
+          const forbidden = "You may not clear this task, and each way on needs that.";
           setAnswer(error.status === 403 ? forbidden : error.message);
           if (error.isPassing) timer = setTimeout(ask, ASK_AGAIN_MS);
         });
@@ -40,13 +40,12 @@ export function useMayClear(scope, when) {
 }
 
 /** Why dead letters cannot be sent again; null when they can. */
-function whyNotSent({ task, page, filter, isFiltered, isCurrent, number }) {
-  const isAll = !filter.reasons.length && !filter.search && filter.kind === undefined;
+function whyNotSent({ task, page, isFiltered, isCurrent, number }) {
   return (
     refusesRequests(task) ??
     (isCurrent ? null : "Looking for what matches the filter …") ??
     (isFiltered && !page ? "Only a sample is shown: how many match the filter is not known." : null) ??
-    (page?.matching === 0 && !isAll ? "No match." : null) ??
+    (page?.matching === 0 && isFiltered ? "No match." : null) ??
     (number === 0 ? (page ? withoutRequest(page.matching) : "These never were requests.") : null)
   );
 }

@@ -1,15 +1,14 @@
 /** Which windows are shown, what they come to, and which of them can go on together: pure decisions. */
 
-import { UNREADABLE, failuresOf, fetched, hasEnded, refusesRequests, withComplete } from "./delivery_data.js";
+import { countOfLetters, failuresOf, fetched, hasEnded, reasonsOf, refusesRequests, withComplete } from "./delivery_data.js";
 import { count, dateTime } from "./format.js";
 import { nextStep } from "./next_step.js";
 
 /** What names a task instance among those of its task. */
 export const idOf = ({ run_id: run, map_index: index }) => `${run} ${index}`;
 
-/** Why dead letters are there, the most frequent first: `[[reason, number], ...]`. */
-export const reasonsOf = (report) =>
-  Object.entries(report?.reasons ?? {}).filter(([, number]) => number > 0).sort(([, one], [, other]) => other - one);
+/** The task instance of a window, as calls take it. */
+export const scopeOf = (dagId, { run_id: runId, task_id: taskId, map_index: mapIndex }) => ({ dagId, runId, taskId, mapIndex });
 
 /** "http_422 12, timeout 3, 2 more": the first of them. */
 export function topReasons(reasons, most = 2) {
@@ -50,7 +49,7 @@ export function speedOf({ items_per_second: items, rows_loaded: rows, elapsed_se
 }
 
 /** What a window has delivered, or loaded. */
-export const doneOf = (report) => report.rows_loaded ?? report.delivered ?? 0;
+export const broughtBy = (report) => report.rows_loaded ?? report.delivered ?? 0;
 
 /**
  * What windows come to: `{done, failed, reasons, seconds, speed, p95}`; p95 is that of the slowest.
@@ -63,7 +62,7 @@ export function sumOf(rows) {
   const total = (of, some = reports) => some.reduce((sum, report) => sum + (of(report) ?? 0), 0);
   const reasons = Object.create(null); // one may be called `constructor`
   for (const [reason, number] of open.flatMap(reasonsOf)) reasons[reason] = (reasons[reason] ?? 0) + number;
-  const [done, seconds] = [total(doneOf), total((report) => report.elapsed_seconds)];
+  const [done, seconds] = [total(broughtBy), total((report) => report.elapsed_seconds)];
   const latencies = reports.map((report) => report.latency_ms?.p95).filter((p95) => p95 != null);
   return {
     done,
@@ -73,12 +72,6 @@ export function sumOf(rows) {
     speed: seconds > 0 ? done / seconds : null,
     p95: latencies.length ? latencies.reduce((one, other) => Math.max(one, other)) : null,
   };
-}
-
-/** How many dead letters of a window are meant: what the API took is only sent again by the name of its reason. */
-export function lettersOf(report, reason = null) {
-  if (reason !== null) return report?.reasons?.[reason] ?? 0;
-  return failuresOf(report) - (report?.reasons?.[UNREADABLE] ?? 0);
 }
 
 /** Why neither way can be gone, or null. */
@@ -101,7 +94,7 @@ export function whyNotTogether(row, reason = null) {
   const replay =
     report && fetched(report)
       ? "A task that fetches is resumed."
-      : outcome === "later" || lettersOf(report, reason) === 0
+      : outcome === "later" || countOfLetters(report, reason) === 0
         ? "It has no dead letter to send."
         : null;
   return { resume, replay };
@@ -122,11 +115,11 @@ export function primaryOf(rows, reason = null) {
 function primaryOfOne({ state, report }) {
   if (!report) return "resume";
   const figures = withComplete(report, state);
-  return nextStep({ state, figures, replayable: lettersOf(report), fetches: fetched(report) })?.primary;
+  return nextStep({ state, figures, fetches: fetched(report) })?.primary;
 }
 
 /** A way on for one of several windows, as `goOn` takes it. */
 export function wayOf({ report }, kind, reason = null) {
   if (kind === "resume") return { kind };
-  return { kind, request: { reasons: reason === null ? null : [reason], search: "", count: lettersOf(report, reason) } };
+  return { kind, request: { reasons: reason === null ? null : [reason], search: "", count: countOfLetters(report, reason) } };
 }

@@ -1,6 +1,6 @@
 /** Stretches of windows that never ran, and what a backfill of them needs: pure decisions. */
 
-import { dateTime, span } from "./format.js";
+import { counted, dateTime, span } from "./format.js";
 
 // A hole of more windows than these is a wall of dashed cells; it is one line instead.
 const MOST_CELLS_OF_A_GAP = 10;
@@ -124,7 +124,7 @@ export function sayRuns({ backfills, total_entries: total }, zone) {
   if (!total) return "Airflow would make no run: they are there already, are not over yet, or the schedule has none then.";
   const ends = [backfills[0], backfills.at(-1)].map(({ logical_date: date, partition_key: key }) => key ?? dateTime(date, zone).replace(" 00:00:00", ""));
   const tooMany = total > MOST_AT_ONCE ? ` That is more than ${MOST_AT_ONCE}: choose fewer windows.` : "";
-  return total === 1 ? `Airflow would make 1 run, of ${ends[0]}.` : `Airflow would make ${total} runs, from ${ends[0]} to ${ends[1]}.${tooMany}`;
+  return `Airflow would make ${counted(total, "run")}, ${total === 1 ? `of ${ends[0]}` : `from ${ends[0]} to ${ends[1]}`}.${tooMany}`;
 }
 
 /** Whether Airflow is asked to make what a dry run says: it makes all runs in one request. */

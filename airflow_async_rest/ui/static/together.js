@@ -2,10 +2,10 @@
 
 import { dagOf, pushedValues, taskInstance } from "./api.js";
 import { goOn } from "./clearing.js";
-import { failuresOf, fetched, hasEnded } from "./delivery_data.js";
+import { countOfLetters, failuresOf, fetched, hasEnded } from "./delivery_data.js";
 import { count, counted } from "./format.js";
 import { titleOfFailure } from "./next_step.js";
-import { lettersOf, wayOf } from "./selection.js";
+import { scopeOf, wayOf } from "./selection.js";
 import { reportOf } from "./well_formed.js";
 
 export const AT_ONCE = 4;
@@ -70,7 +70,7 @@ export function askedOf(kind, rows, reason = null) {
     const does = `${tasks}: ${isOne ? "it" : "each"} reads its window again, and goes on where it stopped. What is delivered stays.`;
     return { title: `Resume ${counted(rows.length, "window")}?`, does };
   }
-  const number = rows.reduce((sum, { report }) => sum + lettersOf(report, reason), 0);
+  const number = rows.reduce((sum, { report }) => sum + countOfLetters(report, reason), 0);
   const what = `${counted(number, "request")}${reason ? ` that failed for ${reason}` : ""}`;
   const as = number === 1 ? "as it was, with the same key" : "as they were, with the same keys";
   return {
@@ -167,8 +167,7 @@ export async function begin(dagId, kind, rows, reason, atOnce, work = workOn) {
   };
   show(dagId, null);
   update();
-  const one = ({ run_id: runId, task_id: taskId, map_index: mapIndex }, place, say) =>
-    work({ dagId, runId, taskId, mapIndex }, wayOf(rows[place], kind, reason), CALLS, say);
+  const one = (row, place, say) => work(scopeOf(dagId, row), wayOf(row, kind, reason), CALLS, say);
   await workThrough(rows, one, atOnce, note, () => workOf(dagId).isStopped);
   update({ isOver: true });
 }
@@ -178,12 +177,14 @@ export const stop = (dagId) => show(dagId, { ...workOf(dagId), isStopped: true }
 
 export const close = (dagId) => show(dagId, null);
 
+/** What a window's status is called. */
+export const WORDS = { done: "done", failed: "failed", working: "at work", waiting: "to come", left: "not begun" };
+
 /** "5 done, 1 failed, 4 at work, 2 to come", of what `note` was told. */
 export function sayProgress(results) {
   const numbers = { done: 0, failed: 0, working: 0, waiting: 0, left: 0 };
   for (const { status } of results) numbers[status] += 1;
-  const words = { done: "done", failed: "failed", working: "at work", waiting: "to come", left: "not begun" };
-  return Object.entries(words)
+  return Object.entries(WORDS)
     .filter(([status]) => numbers[status])
     .map(([status, word]) => `${count(numbers[status])} ${word}`)
     .join(", ");

@@ -3,21 +3,18 @@
 import { NumberField } from "./controls.js";
 import { Question } from "./dialog.js";
 import { NONE, count, counted, numberOf, span } from "./format.js";
-import { C, Notice, React, Table, h, hidden } from "./kit.js";
+import { C, Inner, Notice, React, Table, h, hidden } from "./kit.js";
 import { deliveryPath } from "./paths.js";
 import { Paused } from "./paused.js";
 import { useMayClear } from "./replay.js";
-import { idOf, primaryOf, thoseThatCan } from "./selection.js";
-import { Inner } from "./why.js";
-import { AT_ONCE, askedOf, begin, close, onWork, sayProgress, stop, workOf } from "./together.js";
+import { idOf, primaryOf, scopeOf, thoseThatCan } from "./selection.js";
+import { AT_ONCE, WORDS, askedOf, begin, close, onWork, sayProgress, stop, workOf } from "./together.js";
 
 const { useEffect, useMemo, useState, useSyncExternalStore } = React;
 
 const MOST_AT_ONCE = 16;
 // From then on some of them run, and what is shown is looked at every few seconds.
 const AFTER_CLEAR_MS = 2_000;
-
-const scopeOf = (dagId, { run_id: runId, task_id: taskId, map_index: mapIndex }) => ({ dagId, runId, taskId, mapIndex });
 
 /** The work on the DAG's windows, or null; what is shown is looked at again after its first Clears, and at its end. */
 export function useWork(dagId, refresh) {
@@ -34,7 +31,6 @@ export function useWork(dagId, refresh) {
 const NAMES = { resume: "Resume the windows", replay: "Send the same requests again" };
 const AT_WORK = { resume: "Resuming", replay: "Sending again:" };
 const MARKS = { done: "✓", failed: "×", working: "▸", waiting: "…", left: "–" };
-const WORDS = { done: "done", failed: "failed", working: "at work", waiting: "to come", left: "not begun" };
 
 /** How far a work is, and what happened to each of its windows. */
 export function Together({ dagId, work, zone }) {

@@ -1,21 +1,10 @@
 /** Why a task has failed, first: the sentence that its log has, what to do next, and the way to the log. */
 
-import { C, Notice, h, isPlain, usePages } from "./kit.js";
+import { C, Inner, Notice, h } from "./kit.js";
 import { isDeliveredLater, troubleOf } from "./next_step.js";
 import { taskPath } from "./paths.js";
 
 const BEFORE = "The task's state and its figures below are from before that.";
-
-/** A link to another page of Airflow, opened without loading Airflow again. */
-export function Inner({ path, children }) {
-  const { hrefOf, go } = usePages();
-  function open(event) {
-    if (!isPlain(event)) return;
-    event.preventDefault();
-    go(path);
-  }
-  return h(C.Link, { href: hrefOf(path), onClick: open, color: "inherit", textDecoration: "underline", fontWeight: "medium" }, children);
-}
 
 /** @param step as `nextStep` gives it; @param replay the last one by another task; @param actions what can be done, where that is not shown elsewhere. */
 export function Why({ task, step, replay, actions }) {

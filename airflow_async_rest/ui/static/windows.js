@@ -5,7 +5,7 @@ import { Stretches } from "./backfill.js";
 import { Calendar } from "./calendar.js";
 import { Charts } from "./charts.js";
 import { Choice } from "./controls.js";
-import { fetched } from "./delivery_data.js";
+import { fetched, hasEnded } from "./delivery_data.js";
 import { Filters } from "./filters.js";
 import { count, counted } from "./format.js";
 import { C, Empty, Loading, Page, Panel, React, Trouble, h, usePages, useTimezone } from "./kit.js";
@@ -20,10 +20,9 @@ const { useCallback, useMemo, useState } = React;
 
 const BUSY_MS = 5_000;
 const IDLE_MS = 30_000;
-const BUSY = new Set(["running", "queued", "scheduled", "restarting", "deferred", "up_for_retry", "up_for_reschedule"]);
 
 /** New runs may be made at any time, so it looks on, but seldom while nothing runs. */
-const nextLook = ({ windows }) => (windows.some(({ state }) => BUSY.has(state)) ? BUSY_MS : IDLE_MS);
+const nextLook = ({ windows }) => (windows.some(({ state }) => state && !hasEnded(state)) ? BUSY_MS : IDLE_MS);
 
 /** The same answer again is the same object, so that nothing is drawn again. */
 async function lookAtWindows(dagId, signal, before) {

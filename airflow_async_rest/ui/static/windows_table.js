@@ -3,8 +3,8 @@
 import { NONE, count, duration, milliseconds, rate, span } from "./format.js";
 import { C, Pager, React, StateBadge, Table, h, hidden, isPlain } from "./kit.js";
 import { OUTCOMES } from "./outcomes.js";
-import { failuresOf, hasEnded } from "./delivery_data.js";
-import { doneOf, idOf, reasonsOf, speedOf, sumOf, topReasons, whyNotTogether } from "./selection.js";
+import { failuresOf, hasEnded, reasonsOf } from "./delivery_data.js";
+import { broughtBy, idOf, speedOf, sumOf, topReasons, whyNotTogether } from "./selection.js";
 
 const { memo, useState } = React;
 
@@ -87,7 +87,7 @@ const Row = memo(function Row({ row, zone, linkOf, onOpen, isChosen, onToggle })
         ),
       ),
     ),
-    h("td", { className: "number wide" }, report ? count(doneOf(report)) : NONE),
+    h("td", { className: "number wide" }, report ? count(broughtBy(report)) : NONE),
     h(
       "td",
       { className: failures ? `number ${row.outcome === "later" ? "resolved" : "bad"}` : "number" },
