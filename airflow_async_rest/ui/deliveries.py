@@ -205,7 +205,9 @@ def _told(
 def _since(instances: Sequence[Instance], is_cut: bool, unread: Collection[TaskInstanceId]) -> datetime | None:
     """Return from when on all runs are known; None where there are no others."""
     runs = {each.task.run_id: each.run_after for each in instances}
-    oldest = [min(runs.values())] if is_cut or len(runs) >= _MOST_RUNS else []
+    # Beyond the newest by date are only those that were made last, as by a backfill: not all of their time.
+    dates = sorted(runs.values(), reverse=True)[:_MOST_RUNS]
+    oldest = dates[-1:] if is_cut or len(dates) == _MOST_RUNS else []
     missed = [each.ended_at or each.run_after for each in instances if each.task in unread]
     return max(oldest + missed, default=None)
 

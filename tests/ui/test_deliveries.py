@@ -164,6 +164,17 @@ def test_a_task_with_many_instances_takes_nothing_from_others(client_of, dag_run
     assert found["many"]["last"]["run_id"] == "run179"
 
 
+def test_an_old_run_that_a_backfill_has_made_lately_does_not_stand_for_all_since(client_of, dag_runs):
+    first = NOW - timedelta(days=6)
+    half_hours = [number / 48 for number in range(205)]
+    dag_runs("often", *[("success", report(1))] * 205, days=half_hours, **{**RECENT, "first": first})
+    late = {**RECENT, "first": NOW - timedelta(days=30), "run_type": "backfill"}
+    dag_runs("often", ("failed", report(3, 2, reasons={"http_422": 2})), days=[-1], **late)
+    row = rows(client_of("vic"))["often", "post"]
+    assert row["since"] == (first + timedelta(days=1 + half_hours[5])).isoformat()
+    assert (row["rows"]["week"], row["dead_letters"]) == (203, {"http_422": 2})
+
+
 def test_what_is_not_read_of_a_task_is_said_and_who_waits_is_known(client_of, dag_runs):
     """Functions that return no report are known by their progress alone, which is read for some of each."""
     functions = {"operator": "_PythonDecoratedOperator", **RECENT, "first": NOW - timedelta(days=100)}
