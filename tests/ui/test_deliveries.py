@@ -95,6 +95,14 @@ def test_a_task_is_found_by_its_operator_or_by_what_it_has_left(client_of, dag_r
     assert bool(rows(client_of("vic"))) == is_found
 
 
+def test_a_replay_has_no_dead_letters_of_its_own_and_its_preview_has_delivered_nothing(client_of, dag_runs):
+    failed = report(8, 3, reasons={"http_422": 3}, dead_letters="file:///dead_letters/sensors")
+    preview = report(0, preview=True, read=3, unfinished=3, reasons={"http_422": 3}, dead_letters=["file:///x"])
+    dag_runs("replays", ("failed", failed), ("success", preview), operator="ReplayDeadLettersOperator", **RECENT)
+    row = rows(client_of("vic"))["replays", "post"]
+    assert (row["dead_letters"], row["freshness"]["status"], row["last"]["run_id"]) == ({}, "late", "run0")
+
+
 def test_a_task_that_the_timeout_of_its_dag_has_stopped_is_late(client_of, dag_runs):
     two_days = {**RECENT, "first": NOW - timedelta(days=2, hours=2)}
     dag_runs("stopped", ("success", report(3)), ("skipped", None, report(4, complete=False)), **two_days)
@@ -218,6 +226,17 @@ def test_pages_go_through_all_dags(client_of, dag_runs):
         found += [row["dag_id"] for row in answer["rows"]]
         after = answer["next"]
     assert found == [f"page{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("others", [100, 101])
+def test_pages_go_on_after_many_dags_that_have_no_such_task(client_of, dag_runs, others):
+    for number in range(others):
+        dag_runs(f"other{number:03}")
+    dag_runs("the_one", ("success", report(3)), **RECENT)
+    first = page(client_of("vic"))
+    assert (first["rows"], first["next"]) == ([], "other099")
+    second = page(client_of("vic"), after=first["next"])
+    assert ([row["dag_id"] for row in second["rows"]], second["next"]) == (["the_one"], None)
 
 
 @pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": 51}, {"limit": "x"}])
