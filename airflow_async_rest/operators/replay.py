@@ -185,12 +185,14 @@ class ReplayDeadLettersOperator(JobOperator):
             raise error
 
     def _preview(self, uris: list[str], reasons: frozenset[str] | None) -> dict[str, Any]:
+        from airflow_async_rest.tasks.run_life import nothing_done  # noqa: PLC0415
         from airflow_async_rest.tasks.storage import folders  # noqa: PLC0415
 
         counts: Counter[str] = Counter()
         for folder in folders.open_dead_letters(*uris):
             counts.update(folder.read().values())
         chosen = {reason: count for reason, count in counts.most_common() if reasons is None or reason in reasons}
-        what = counted(sum(chosen.values()), "dead letter")
-        self.log.info("Preview: %s would be sent: %s.", what, chosen or "none")
-        return {"preview": True, "read": sum(chosen.values()), "reasons": chosen, "dead_letters": uris}
+        count = sum(chosen.values())
+        self.log.info("Preview: %s would be sent: %s.", counted(count, "dead letter"), chosen or "none")
+        found = {"read": count, "unfinished": count, "reasons": chosen, "dead_letters": uris}
+        return nothing_done() | found | {"preview": True}

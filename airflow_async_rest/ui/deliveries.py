@@ -1,7 +1,8 @@
 """The tasks of all DAGs that deliver or fetch, a row for each: a page of DAGs at a time, from Airflow's own tables.
 
 A page costs the same few queries, whatever there is. They read the runs of its DAGs by Airflow's index over these, and
-the reports of the newest 200 of each. An index of reports of our own would be one more thing to keep true.
+the reports of the newest 200 of each, by date and as they were made. An index of reports of our own would be one more
+thing to keep true.
 """
 
 from collections import defaultdict
@@ -16,7 +17,7 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import case, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from airflow_async_rest.ui.freshness import Dag, Instance, row_of
+from airflow_async_rest.ui.freshness import REPLAYS, Dag, Instance, row_of
 from airflow_async_rest.ui.reports import (
     LEFT_BY_ALL,
     PLACE,
@@ -29,12 +30,12 @@ from airflow_async_rest.ui.reports import (
 )
 from airflow_async_rest.ui.states import TaskInstanceId, progress_of_tasks
 
-OPERATORS = ("SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator")
+OPERATORS = ("SqlToRestOperator", "RestToSqlOperator", REPLAYS)
 _CONTINUOUS = "@continuous"
 _LOOKED_AT = 100  # DAGs of a page, of which the first so many that have such tasks are shown
 _LOOKED_FOR_IN = 20  # newest runs of a DAG
 _MOST_RUNS = 200  # newest of a DAG, whose reports are read
-# Of a page, shared by its tasks, each of which has some whatever the others have.
+# Of a page, shared evenly by its tasks, but for what each has at least.
 _MOST_INSTANCES = 20_000
 _MOST_READ = 1_000  # progress, reports that are kept elsewhere, and replays: as a rule a file for each
 _LEAST_OF_A_TASK = 10
@@ -45,7 +46,7 @@ class History(NamedTuple):
     """The instances of a task in the newest runs.
 
     :param since: from when on these are all, and all is known of them; None: there are no others.
-    :param is_cut: whether there are more than are looked at.
+    :param is_cut: whether it has more in these runs than are looked at.
     """
 
     instances: list[Instance]
@@ -63,13 +64,15 @@ def list_deliveries(
     :param after: the DAG after which the page begins.
     :param limit: most DAGs that are given.
     :return: ``rows``, one for each task, see :func:`~airflow_async_rest.ui.freshness.row_of`; ``next``, after which the
-        next page begins, or None; ``truncated``, whether there were more task instances than are looked at.
+        next page begins, or None; ``truncated``, whether a task has more instances in its newest runs than are looked
+        at.
     """
     now = datetime.now(UTC)
     dags = _dags(session, readable, after)
     seen = see([dag.dag_id for dag in dags[:_LOOKED_AT]])
     tasks = _tasks(session, [dag.dag_id for dag in dags[:_LOOKED_AT] if dag.dag_id in seen])
-    shown = [dag for dag in dags if dag.dag_id in {dag_id for dag_id, _ in tasks}]
+    having = {dag_id for dag_id, _ in tasks}
+    shown = [dag for dag in dags if dag.dag_id in having]
     has_more = len(shown) > limit
     shown = shown[:limit]
     by_id = {dag.dag_id: dag for dag in shown}
@@ -151,7 +154,10 @@ def _instances(session: Session, kept: Any) -> tuple[list[Instance], dict[TaskId
     """Return those instances, the newest first; and how many there are of each task, with those that are not kept."""
     newest_first = (kept.c.run_after.desc(), kept.c.id.desc(), kept.c.map_index)
     lines = session.execute(select(kept).order_by(*newest_first)).all()
-    found = [Instance(TaskInstanceId(*line[:4]), *line[4:10])._replace(tries=line.try_number) for line in lines]
+    found = [
+        Instance(TaskInstanceId(*line[:4]), *line[4:10])._replace(tries=line.try_number, operator=line.operator)
+        for line in lines
+    ]
     return found, {(line.dag_id, line.task_id): line.of_all for line in lines}
 
 
@@ -164,7 +170,7 @@ def _kept(tasks: Collection[TaskId]) -> Any:
         select(
             *(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index),
             *(TaskInstance.state, runs.run_type, runs.run_after, runs.data_interval_start, runs.data_interval_end),
-            *(TaskInstance.end_date, TaskInstance.try_number, runs.id, runs.newest),
+            *(TaskInstance.end_date, TaskInstance.try_number, TaskInstance.operator, runs.id, runs.newest),
             func.count().over(partition_by=of_task).label("of_all"),
             func.count().over(partition_by=of_task, order_by=by_run).label("so_far"),
         )
@@ -205,7 +211,9 @@ def _told(
 def _since(instances: Sequence[Instance], is_cut: bool, unread: Collection[TaskInstanceId]) -> datetime | None:
     """Return from when on all runs are known; None where there are no others."""
     runs = {each.task.run_id: each.run_after for each in instances}
-    oldest = [min(runs.values())] if is_cut or len(runs) >= _MOST_RUNS else []
+    # Beyond the newest by date are only those that were made last, as by a backfill: not all of their time.
+    dates = sorted(runs.values(), reverse=True)[:_MOST_RUNS]
+    oldest = dates[-1:] if is_cut or len(dates) == _MOST_RUNS else []
     missed = [each.ended_at or each.run_after for each in instances if each.task in unread]
     return max(oldest + missed, default=None)
 

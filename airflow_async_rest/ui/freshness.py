@@ -17,6 +17,7 @@ _FAILED = {"failed", "upstream_failed"}
 _SKIPPED = "skipped"
 _WITHOUT_WORK = {_SKIPPED, "removed"}
 _WAITS = "up_for_reschedule"
+REPLAYS = "ReplayDeadLettersOperator"
 _LEFT_BY_A_REPLAY = "left_by_a_replay"
 
 
@@ -48,6 +49,7 @@ class Instance(NamedTuple):
     report: Mapping[str, Any] | None = None
     replay: Mapping[str, Any] | None = None
     tries: int = 1
+    operator: str | None = None
 
     @property
     def window(self) -> tuple[Any, Any]:
@@ -179,8 +181,9 @@ def rows_by_day(instances: Sequence[Instance], now: datetime) -> list[int]:
     """Return how many rows were delivered, or loaded, in each of the last seven times 24 hours, the latest last."""
     found = [0] * _DAYS
     for each in instances:
-        ago = (now - (each.ended_at or now)) // _DAY
-        if each.report is not None and 0 <= ago < _DAYS:
+        # A worker's clock may be ahead, and a task may end while the page is made.
+        ago = max((now - (each.ended_at or now)) // _DAY, 0)
+        if each.report is not None and ago < _DAYS:
             rows = _rows_of(each.report)
             found[_DAYS - 1 - ago] += rows if isinstance(rows, int) else 0
     return found
@@ -209,10 +212,13 @@ def _current(instances: Sequence[Instance]) -> list[Instance]:
 
 
 def dead_letters(instances: Sequence[Instance]) -> Counter[str]:
-    """Return how many dead letters are open, by their reasons; what a replay by another task has left has none."""
+    """Return how many dead letters are open, by their reasons; what a replay by another task has left has none.
+
+    Those that such a replay reports lie in the folders of others, whose they are.
+    """
     found: Counter[str] = Counter()
     for each in instances:
-        if each.report is None or not (failed := failures_in(each.report)):
+        if each.report is None or each.operator == REPLAYS or not (failed := failures_in(each.report)):
             continue
         reasons = each.report.get("reasons")
         reasons = reasons if isinstance(reasons, Mapping) and reasons else {"": failed}

@@ -179,20 +179,13 @@ def groups(folder: DeadLetterFolder, only: LetterFilter) -> dict[str, Any]:
     """Return the dead letters that match the filter by what the API said of them, but for numbers and names.
 
     :return: ``kinds``, at most 50, of each its ``reason``, the sentence as ``text``, by which the filter finds them as
-        ``kind``, the ``count``, and ``search``: a text that their answers have in common, "" where there is none;
-        ``others``: how many are of more kinds.
+        ``kind``, and the ``count``; ``others``: how many are of more kinds.
     """
     counts: Counter[tuple[str, str]] = Counter()
-    in_common: dict[str, str] = {}
     for record in filter(only.matches, _letters(folder, parse_exactly if only.search else skim)):
-        kind, common = kind_of(answer_of(record))
-        counts[str(record.get("reason")), kind] += 1
-        if in_common.setdefault(kind, common) != common:  # written with other blanks
-            in_common[kind] = ""
+        counts[str(record.get("reason")), kind_of(answer_of(record))] += 1
     most = counts.most_common(_MOST_GROUPS)
-    kinds = [
-        {"reason": reason, "text": kind, "count": count, "search": in_common[kind]} for (reason, kind), count in most
-    ]
+    kinds = [{"reason": reason, "text": kind, "count": count} for (reason, kind), count in most]
     return {"kinds": kinds, "others": counts.total() - sum(count for _, count in most)}
 
 

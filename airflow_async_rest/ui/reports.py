@@ -1,5 +1,7 @@
 """What tasks have pushed to XCom, also where a backend keeps it in object storage; and who has replayed it since."""
 
+import gzip
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +28,11 @@ _LONGEST_PUSHED = 1_000_000  # the failed items have 48 KB at most, each byte of
 _MOST_KEPT_ELSEWHERE = 1_000
 PLACE = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
 _READ_AT_ONCE = 32  # from object storage, each takes 30 ms
+# What one file, or reference, may be the reason of: those of other tasks can still be read.
+_OF_THE_VALUE = (
+    *(ValueError, TypeError, LookupError, ImportError, AttributeError, ArithmeticError, RecursionError),
+    *(EOFError, gzip.BadGzipFile, zlib.error, FileNotFoundError, PermissionError),
+)
 
 Value = TypeVar("Value")
 Found = TypeVar("Found")
@@ -121,22 +128,20 @@ def pushed_values(session: Session, task: TaskInstanceId) -> dict[str, Any]:
 def kept_elsewhere(reference: str, longest: int = _LONGEST) -> Any:
     """Return what an XCom backend has put elsewhere.
 
-    The text itself where it is no reference of the backend's, or the file is too large.
+    The text itself where it is no reference of the backend's, the file is too large, or nothing can be made of it.
     Airflow's object storage takes only references below its own path, and would follow ``..`` out of it.
 
     :param longest: bytes that are read, of a storage that tells the size.
-    :raises Exception: whatever the storage raises.
+    :raises Exception: whatever the storage raises for every reference, as while it is away.
     """
     if not _has_backend() or ".." in reference.split("/"):
         return reference
     backend = resolve_xcom_backend()  # type: ignore[no-untyped-call]
-    if hasattr(backend, "_get_full_path"):  # Airflow's own: the size is known before
-        try:
-            if backend._get_full_path(reference).stat().st_size > longest:  # noqa: SLF001
-                return reference
-        except (ValueError, TypeError, FileNotFoundError, PermissionError):
-            return reference
-    return backend.deserialize_value(_Stored(reference))
+    with suppress(*_OF_THE_VALUE):
+        is_own = hasattr(backend, "_get_full_path")  # Airflow's own: the size is known before
+        if not is_own or backend._get_full_path(reference).stat().st_size <= longest:  # noqa: SLF001
+            return backend.deserialize_value(_Stored(reference))
+    return reference
 
 
 class _Stored(NamedTuple):

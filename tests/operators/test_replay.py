@@ -74,7 +74,10 @@ def test_what_fails_again_stays_dead_with_its_new_reason(places, folder, supervi
 
 def test_reasons_choose_and_preview_sends_nothing(places, folder, supervisor):
     run_try(replay(folder, preview=True), supervisor)
-    assert supervisor.report["reasons"] == {"http_503": 10, "http_422": 10}
+    report = supervisor.report
+    assert (report["reasons"], report["dead_letters"]) == ({"http_503": 10, "http_422": 10}, [folder])
+    counts = [report[name] for name in ("read", "delivered", "failed", "skipped", "unfinished")]
+    assert (counts, report["complete"]) == ([20, 0, 0, 0, 20], False)
     run_try(replay(folder, preview=True, reasons=["http_422"]), supervisor)
     assert supervisor.report["read"] == 10
     assert places.seen == []

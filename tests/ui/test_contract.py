@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ui.node import ran
 from ui.test_endpoints import TASK, letter, report
 
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
+from airflow_async_rest.core.letters.origins import Origins
 
 CONTRACT = json.loads((REPOSITORY / "airflow_async_rest" / "ui" / "contract.json").read_text())
 PARTS = CONTRACT["$defs"]
@@ -92,6 +94,24 @@ def test_what_a_real_run_leaves_keeps_to_the_contract(places, supervisor, postgr
     keeps("preview", supervisor.data["xcom"]["preview"])
 
 
+def test_what_a_replay_of_two_folders_leaves_keeps_to_the_contract(places, supervisor):
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+    places.answer = lambda seen: 422
+    folders = []
+    for name in ("one", "other"):
+        run_try(sql_to_rest(task_id=name, sql=READINGS.format(rows=2)), supervisor)
+        folders.append(supervisor.report["dead_letters"])
+    for more in ({"preview": True}, {}):
+        again = ReplayDeadLettersOperator(
+            task_id="replay", dead_letters=folders, http_conn_id="search_api", max_failures=9, **more
+        )
+        assert run_try(again, supervisor)[0] == "success"
+        keeps("report", supervisor.report)
+        assert set(supervisor.report["dead_letters"]) == set(folders)
+    assert supervisor.report["failed"] == 4
+
+
 def test_what_a_load_leaves_keeps_to_the_contract(places, supervisor, postgres, connect):
     connect("warehouse", **postgres.connection())
     postgres.execute(
@@ -141,6 +161,32 @@ def test_pages_of_dead_letters_keep_to_the_contract(client_of, tmp_path, monkeyp
     answer = client_of("vic").get("/async-rest/dead-letters/groups", params=TASK).json()
     keeps("get_dead_letters_groups", answer)
     assert answer["kinds"]
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "kept"),
+    [
+        (b"a text", {"content_type": "text/plain", "verbatim": True}, {"content_type": "text/plain", "body": "text"}),
+        (b"\xff", {"content_type": "image/png", "verbatim": True}, {"content_type": "image/png", "body": "base64"}),
+        (b'{"x": "\\ud800"}', {}, {"body": "json"}),
+        (b'{"x": 1}', {"content_type": "application/x-ndjson"}, {"content_type": "application/x-ndjson"}),
+    ],
+)
+def test_a_dead_letter_with_any_body_that_a_replay_has_sent_keeps_to_the_contract(
+    client_of, tmp_path, monkeypatch, body, more, kept
+):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path))
+    folder = DeadLetterFolder(tmp_path.joinpath(*TASK.values(), "-1"), 1)
+    sent = letter(0)
+    folder.write([replace(sent, request=replace(sent.request, body=body, **more))])
+    origins = Origins([folder], "the mark of a try")
+    origins.number(folder, 0)
+    origins.write([replace(sent, request=replace(sent.request, body=body, **more))])
+    answer = client_of("vic").get("/async-rest/dead-letters", params=TASK).json()
+    keeps("get_dead_letters", answer)
+    [record] = answer["records"]
+    wanted = {"replay": "the mark of a try", **kept}
+    assert {name: record[name] for name in ("replay", "content_type", "body") if name in record} == wanted
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["of"])

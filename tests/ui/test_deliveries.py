@@ -95,6 +95,14 @@ def test_a_task_is_found_by_its_operator_or_by_what_it_has_left(client_of, dag_r
     assert bool(rows(client_of("vic"))) == is_found
 
 
+def test_a_replay_has_no_dead_letters_of_its_own_and_its_preview_has_delivered_nothing(client_of, dag_runs):
+    failed = report(8, 3, reasons={"http_422": 3}, dead_letters="file:///dead_letters/sensors")
+    preview = report(0, preview=True, read=3, unfinished=3, reasons={"http_422": 3}, dead_letters=["file:///x"])
+    dag_runs("replays", ("failed", failed), ("success", preview), operator="ReplayDeadLettersOperator", **RECENT)
+    row = rows(client_of("vic"))["replays", "post"]
+    assert (row["dead_letters"], row["freshness"]["status"], row["last"]["run_id"]) == ({}, "late", "run0")
+
+
 def test_a_task_that_the_timeout_of_its_dag_has_stopped_is_late(client_of, dag_runs):
     two_days = {**RECENT, "first": NOW - timedelta(days=2, hours=2)}
     dag_runs("stopped", ("success", report(3)), ("skipped", None, report(4, complete=False)), **two_days)
@@ -164,6 +172,17 @@ def test_a_task_with_many_instances_takes_nothing_from_others(client_of, dag_run
     assert found["many"]["last"]["run_id"] == "run179"
 
 
+def test_an_old_run_that_a_backfill_has_made_lately_does_not_stand_for_all_since(client_of, dag_runs):
+    first = NOW - timedelta(days=6)
+    half_hours = [number / 48 for number in range(205)]
+    dag_runs("often", *[("success", report(1))] * 205, days=half_hours, **{**RECENT, "first": first})
+    late = {**RECENT, "first": NOW - timedelta(days=30), "run_type": "backfill"}
+    dag_runs("often", ("failed", report(3, 2, reasons={"http_422": 2})), days=[-1], **late)
+    row = rows(client_of("vic"))["often", "post"]
+    assert row["since"] == (first + timedelta(days=1 + half_hours[5])).isoformat()
+    assert (row["rows"]["week"], row["dead_letters"]) == (203, {"http_422": 2})
+
+
 def test_what_is_not_read_of_a_task_is_said_and_who_waits_is_known(client_of, dag_runs):
     """Functions that return no report are known by their progress alone, which is read for some of each."""
     functions = {"operator": "_PythonDecoratedOperator", **RECENT, "first": NOW - timedelta(days=100)}
@@ -207,6 +226,17 @@ def test_pages_go_through_all_dags(client_of, dag_runs):
         found += [row["dag_id"] for row in answer["rows"]]
         after = answer["next"]
     assert found == [f"page{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("others", [100, 101])
+def test_pages_go_on_after_many_dags_that_have_no_such_task(client_of, dag_runs, others):
+    for number in range(others):
+        dag_runs(f"other{number:03}")
+    dag_runs("the_one", ("success", report(3)), **RECENT)
+    first = page(client_of("vic"))
+    assert (first["rows"], first["next"]) == ([], "other099")
+    second = page(client_of("vic"), after=first["next"])
+    assert ([row["dag_id"] for row in second["rows"]], second["next"]) == (["the_one"], None)
 
 
 @pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": 51}, {"limit": "x"}])

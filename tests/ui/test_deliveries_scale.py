@@ -1,4 +1,4 @@
-"""The page "Deliveries" over a PostgreSQL as large as a busy Airflow's: what it costs does not grow with the runs."""
+"""The page "Deliveries" over a PostgreSQL as large as a busy Airflow's: the queries do not grow with the runs."""
 
 import json
 import time

@@ -86,6 +86,7 @@ def report(delivered=10, **more):
         (None, None, None, "running"),
         ("skipped", report(preview=True), None, None),
         ("failed", report(preview=True), None, None),
+        ("success", report(preview=True), None, None),  # of a replay
         ("skipped", report(4, complete=False), None, "failed"),  # by the DAG's timeout
         ("skipped", report(4), None, None),
         ("removed", report(4, complete=False), None, None),
@@ -152,8 +153,9 @@ def test_rows_are_counted_by_the_day_on_which_the_task_ended():
         instance(report=report("many"), days_ago=0.1),
         instance(report=None, days_ago=0.1),
         instance("running", report(100))._replace(ended_at=None),
+        instance(report=report(200), days_ago=-1 / 86_400),
     ]
-    assert rows_by_day(each, NOW) == [8, 0, 0, 0, 4, 40, 103]
+    assert rows_by_day(each, NOW) == [8, 0, 0, 0, 4, 40, 303]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +175,12 @@ def test_rows_are_counted_by_the_day_on_which_the_task_ended():
 )
 def test_dead_letters_are_open_until_they_are_delivered(told, replay, open_):
     assert dict(+dead_letters([instance("failed", told, replay=replay)])) == open_
+
+
+def test_what_a_replay_could_not_deliver_is_a_dead_letter_of_the_task_that_it_was_for():
+    told = instance("failed", report(failed=3, reasons={"http_422": 3}), replay={"left": 2})
+    again = instance("failed", report(failed=2, reasons={"http_422": 2}))._replace(operator="ReplayDeadLettersOperator")
+    assert [dict(dead_letters(each)) for each in ([told], [again])] == [{"http_422": 2}, {}]
 
 
 def test_it_is_said_for_what_a_task_waits():

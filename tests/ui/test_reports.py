@@ -93,6 +93,49 @@ def test_what_is_no_report_of_the_backends_is_not_shown(client_of, dag_runs, sto
     assert of_run(client_of("vic"), "no_report") == (None, None)
 
 
+_CLASS = '{"__classname__": "evil.X", "__version__": 1, "__data__": {}}'
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("class.json", _CLASS.encode()),  # not allowed
+        ("deep.json", b"[" * 90_000),
+        ("other.json", b"no JSON"),
+        ("bytes.json", b"\xff\xfe"),
+        ("no.json.gz", b"no archive"),
+        ("cut.json.gz", gzip.compress(_CLASS.encode())[:-9]),
+        ("broken.json.gz", gzip.compress(b"[]")[:10] + b"\xff" * 20),
+        ("gone.json", None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_odd_file_takes_no_report_from_others(client_of, dag_runs, storage, name, content):
+    """A page reads some files at once, and would hand over none after one that is taken for the storage being away."""
+    if content is not None:
+        (storage / name).write_bytes(content)
+    (storage / "good.json").write_text(json.dumps(report(10)))
+    files = [f"file://{storage}/good.json", *[f"file://{storage}/{name}"] * 2]
+    dag_runs("odd", *[("success", file) for file in files])
+    found = windows(client_of("vic"), "odd")["windows"]
+    assert [window["report"] and window["report"]["delivered"] for window in found] == [None, None, 10]
+
+
+@pytest.mark.parametrize("error", [AttributeError, KeyError, ZeroDivisionError, PermissionError])
+def test_what_a_backend_of_ones_own_cannot_read_takes_no_report_from_others(error, client_of, dag_runs, monkeypatch):
+    class Own:
+        @staticmethod
+        def deserialize_value(result):
+            if result.value.startswith("odd"):
+                raise error
+            return report(10)
+
+    monkeypatch.setattr("airflow_async_rest.ui.reports.resolve_xcom_backend", lambda: Own)
+    dag_runs("own", ("success", "good"), ("success", "odd1"), ("success", "odd2"))
+    found = windows(client_of("vic"), "own")["windows"]
+    assert [window["report"] and window["report"]["delivered"] for window in found] == [None, None, 10]
+
+
 def test_without_a_backend_a_text_leads_nowhere(client_of, dag_runs, tmp_path):
     (tmp_path / "report.json").write_text(json.dumps(report(10)))
     dag_runs("no_backend", ("success", f"file://{tmp_path}/report.json"))

@@ -45,7 +45,7 @@ class LetterFilter:
         """Return whether a dead letter is meant."""
         if self.reasons is not None and record.get("reason") not in self.reasons:
             return False
-        if self.kind is not None and kind_of(answer_of(record))[0] != self.kind.strip():
+        if self.kind is not None and kind_of(answer_of(record)) != self.kind.strip():
             return False
         return not self.search or self.search.casefold() in _text_of(record, payloads=self.payloads)
 
@@ -62,7 +62,7 @@ class LetterFilter:
                 return cls(reasons, search, payloads, kind)
         raise ConfigurationError(
             f"the task's state store has the key 'replay' with {value!r}: write "
-            "{'reasons': ['http_422'] or null, 'search': 'text' or ''}, or delete the key."
+            "{'reasons': ['http_422'] or null, 'search': 'text' or '', 'kind': 'text' or null}, or delete the key."
         )
 
 

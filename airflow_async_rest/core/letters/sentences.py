@@ -8,7 +8,6 @@ from airflow_async_rest.core.encoding.json_text import whole_characters
 
 LONGEST = 160
 _LONGEST_KIND = 100  # of an answer's beginning, the end is cut off at another word each time
-_LEAST_COMMON = 4
 # From what says most to what says least; the names are those of most APIs' errors.
 _NAMES = (
     *("detail", "message", "error_description", "error_message", "errormessage", "description", "msg", "reason"),
@@ -22,8 +21,6 @@ _TITLE = re.compile(r"<title[^>]*>([^<]+)", re.IGNORECASE)
 VARIES = "…"
 # Quoted values, and words with a digit in them: numbers, dates, ids.
 _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”|`[^`]*`|(?:[\w@:.+-]*\d[\w@:.+-]*\w|\d)")
-# What may be written in another way in the answer itself, such as an umlaut, or a quote, in JSON.
-_UNSURE = re.compile(rf"{VARIES}|[^ !#-.0-\[\]-~]|  +")
 
 
 def sentence_of(answer: str) -> str:
@@ -35,16 +32,13 @@ def sentence_of(answer: str) -> str:
     return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"
 
 
-def kind_of(answer: str) -> tuple[str, str]:
-    """Return what answers of a kind say, with "…" for what varies, and the longest text that all of them have.
+def kind_of(answer: str) -> str:
+    """Return what answers of a kind say, with "…" for what varies.
 
     :param answer: or its beginning.
-    :return: the text is "" where there is none by which they are found.
     """
     kind = _VARYING.sub(VARIES, _said(answer).strip()[: 2 * _LONGEST_KIND])[:_LONGEST_KIND]
-    pieces = [piece.strip() for piece in _UNSURE.split(kind)]
-    longest = max(pieces, key=len)
-    return " ".join(kind.split()), longest if len(longest) >= _LEAST_COMMON else ""
+    return " ".join(kind.split())
 
 
 def _said(answer: str) -> str:

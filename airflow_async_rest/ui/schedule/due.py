@@ -23,6 +23,7 @@ _OF_THE_SCHEDULE = ("scheduled", "backfill")
 _ROOM = 1.25
 _RUNS_TO_LEARN_FROM = 20
 _SAMPLE = 100
+_FEW = 10
 _FAR = timedelta(days=4_000)  # no more of it is asked for than the sample
 _PARTITION_DATE: Any = getattr(DagRun, "partition_date", literal(None))  # from 3.3 on
 
@@ -79,7 +80,8 @@ def _iter_missing(schedule: Schedule, runs: Sequence[Run], known: set[Any]) -> I
     for before, after in reversed(list(pairwise(runs))):
         touch = before.end == after.start and before.start < before.end
         if not touch and after.start - before.start > rhythm.step * _ROOM:
-            found = _due_between(schedule, before, after, rhythm.side)
+            is_long = after.start - before.start > _FEW * rhythm.step
+            found = (_many_between if is_long else _few_between)(schedule, before, after, rhythm.side)
             yield from (due for due in reversed(found) if due["start"] not in known)
 
 
@@ -126,7 +128,6 @@ def _date_of(schedule: Schedule, run: Run, side: int | None) -> datetime:
     return run.start.astimezone(ZoneInfo(schedule.zone)).replace(tzinfo=UTC) if side is None else run[side]
 
 
-@lru_cache(maxsize=10_000)  # of odd hours, nearly every pair of runs is one that is asked for
 def _due_between(schedule: Schedule, before: Run, after: Run, side: int | None) -> list[dict[str, datetime]]:
     """Return the runs between two others, in the order of time: the newest 5,000 of them."""
     first, last = (_date_of(schedule, run, side) for run in (before, after))
@@ -138,6 +139,11 @@ def _due_between(schedule: Schedule, before: Run, after: Run, side: int | None) 
         for run in due
         if before.start < run.start < after.start
     ][-_MOST:]
+
+
+# Of odd hours, nearly every pair of runs is one that is asked for; and 5,000 runs take 2 MB.
+_few_between = lru_cache(maxsize=10_000)(_due_between)
+_many_between = lru_cache(maxsize=16)(_due_between)
 
 
 def _newest_between(dag: Any, first: datetime, last: datetime) -> list[Any]:

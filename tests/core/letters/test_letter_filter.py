@@ -65,5 +65,6 @@ def test_a_row_of_a_dead_letter_without_a_request_is_searched_too():
     ],
 )
 def test_what_is_not_understood_must_not_mean_all(value):
-    with pytest.raises(ConfigurationError, match=r"key 'replay' with .*: write \{'reasons': \['http_422'\] or null"):
+    accepted = r"\{'reasons': \['http_422'\] or null, 'search': 'text' or '', 'kind': 'text' or null\}"
+    with pytest.raises(ConfigurationError, match=f"key 'replay' with .*: write {accepted}, or delete the key"):
         LetterFilter.from_json(value)

@@ -36,22 +36,21 @@ def test_an_answer_says(answer, sentence):
 
 
 @every_row(
-    ("answer", "kind", "common"),
+    ("answer", "kind"),
     [
-        ('{"detail": "the sensor of reading 679 was withdrawn"}', "the sensor of reading … was withdrawn", "the sensor of reading"),
-        ("value 1.5e3 is above 10", "value … is above …", "is above"),
-        ("no row with key 'a b' in \"x\"", "no row with key … in …", "no row with key"),
-        ("2026-03-01T00:00:00Z is no date", "… is no date", "is no date"),
-        ("5", "…", ""),
-        ("", "", ""),
-        ("für immer weg", "für immer weg", "r immer weg"),
-        ('{"message": "a/b is no path"}', "a/b is no path", "b is no path"),
-        ("<p>not <b>this</b></p>", "not this", "this"),
+        ('{"detail": "the sensor of reading 679 was withdrawn"}', "the sensor of reading … was withdrawn"),
+        ("value 1.5e3 is above 10", "value … is above …"),
+        ("no row with key 'a b' in \"x\"", "no row with key … in …"),
+        ("2026-03-01T00:00:00Z is no date", "… is no date"),
+        ("5", "…"),
+        ("", ""),
+        ("für  immer weg", "für immer weg"),
+        ('{"message": "a/b is no path"}', "a/b is no path"),
+        ("<p>not <b>this</b></p>", "not this"),
     ],
-)  # fmt: skip
-def test_answers_of_a_kind_have_a_text_in_common(answer, kind, common):
-    assert kind_of(answer) == (kind, common)
-    assert common in answer
+)
+def test_answers_of_a_kind_say_the_same_but_for_what_varies(answer, kind):
+    assert kind_of(answer) == kind
 
 
 def test_a_long_answer_that_is_cut_off_is_of_the_same_kind():

@@ -264,3 +264,19 @@ def test_of_a_long_stretch_the_newest_5000_are_told(windows_of):
     [stretch] = windows_of("of_due", DeltaDataIntervalTimetable(HOUR), infos, spans_of(infos))
     assert stretch["holes"] == 5_000
     assert stretch["to"] == BEGIN.timestamp() * 1000
+
+
+@pytest.mark.parametrize("gap", [3, 30], ids="{} days".format)
+def test_what_is_kept_of_long_stretches_does_not_grow_with_them(windows_of, gap):
+    """5,000 runs of each of 10,000 stretches were some gigabytes."""
+    from airflow.sdk import CronDataIntervalTimetable
+
+    from airflow_async_rest.ui.schedule import due
+
+    due._few_between.cache_clear()
+    due._many_between.cache_clear()
+    infos = [info for number in range(1, 26) for info in days(-number * gap, 1 - number * gap)][::-1]
+    found = windows_of("of_due", CronDataIntervalTimetable("0 23 * * *", timezone="UTC"), infos, spans_of(infos))
+    assert holes(found) == [gap - 1] * 24
+    kept = [cache.cache_info().currsize for cache in (due._few_between, due._many_between)]
+    assert kept == ([24, 0] if gap < 10 else [0, 16])
