@@ -46,7 +46,7 @@ def signer_of(hook: RestConnection, settings: ClientSettings, headers: Mapping[s
             case _ if kind in TOKENS:
                 return Bearer(token_source(hook, token_endpoint(hook, settings), _mask), on_token=_mask)
             case "hmac":
-                return _hmac(hook, settings)
+                return _hmac(hook, settings, headers)
             case "aws_sigv4":
                 return _sigv4(hook, settings, headers)
             case _:
@@ -152,12 +152,12 @@ def _check_claims(claims: Mapping[str, Any]) -> None:
         )
 
 
-def _hmac(hook: RestConnection, settings: ClientSettings) -> Hmac:
+def _hmac(hook: RestConnection, settings: ClientSettings, headers: Mapping[str, str]) -> Hmac:
     key = (hook.connection.password or "").strip("\r\n")
     if not key:
         raise ConfigurationError("auth_type='hmac' takes its secret from the password: fill in Password.")
     fields = HmacFields.of(_mapping(hook.options(), "hmac", '{"headers": {"X-Signature": "{signature}"}}'))
-    return Hmac(fields, key, hook.connection.login or "", settings.address)
+    return Hmac(fields, key, hook.connection.login or "", settings.address, headers)
 
 
 def _sigv4(hook: RestConnection, settings: ClientSettings, headers: Mapping[str, str]) -> SigV4:
