@@ -157,7 +157,7 @@ def _hmac(hook: RestConnection, settings: ClientSettings, headers: Mapping[str, 
     if not key:
         raise ConfigurationError("auth_type='hmac' takes its secret from the password: fill in Password.")
     fields = HmacFields.of(_mapping(hook.options(), "hmac", '{"headers": {"X-Signature": "{signature}"}}'))
-    return Hmac(fields, key, hook.connection.login or "", settings.address, headers)
+    return Hmac(fields, key, hook.connection.login or "", settings.address, headers=headers)
 
 
 def _sigv4(hook: RestConnection, settings: ClientSettings, headers: Mapping[str, str]) -> SigV4:

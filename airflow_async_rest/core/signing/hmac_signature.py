@@ -137,6 +137,7 @@ class Hmac:
         key: str,
         login: str,
         address: Address,
+        *,
         headers: Mapping[str, str],
         now: Callable[[], float] = time.time,
     ) -> None:

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from multidict import CIMultiDict
-from yarl import URL
 
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import IDEMPOTENT, Request, Response

@@ -23,7 +23,7 @@ URL = "https://api.example.com:8443/v1?t=a"
 
 
 async def headers_of(fields, key="s3cret", login="me", request=REQUEST, url=URL, **headers):
-    auth = Hmac(HmacFields.of(fields), key, login, Address(url), headers, lambda: 1_492_774_577.25)
+    auth = Hmac(HmacFields.of(fields), key, login, Address(url), headers=headers, now=lambda: 1_492_774_577.25)
     return dict((await auth.sign(request)).headers)
 
 
@@ -180,14 +180,14 @@ def test_a_wrong_field_is_named(fields, said):
 @pytest.mark.parametrize("form", ["base64", "hex"])
 def test_a_secret_that_is_not_in_that_form_is_told_and_not_shown(form):
     with pytest.raises(ConfigurationError, match="secret='") as raised:
-        Hmac(HmacFields(secret=form), "n0t-in-that-form!", "", Address("http://a"), {})
+        Hmac(HmacFields(secret=form), "n0t-in-that-form!", "", Address("http://a"), headers={})
     assert "n0t-in" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("form", "key"), [("base64", " "), ("base64", "=="), ("hex", " "), ("text", "  ")])
 def test_a_secret_that_is_empty_signs_nothing(form, key):
     with pytest.raises(ConfigurationError, match="hmac: the secret is empty: write it into password"):
-        Hmac(HmacFields(secret=form), key, "", Address("http://a"), {})
+        Hmac(HmacFields(secret=form), key, "", Address("http://a"), headers={})
 
 
 def test_an_api_that_checks_signatures_takes_what_is_sent_and_its_echo_shows_none(api, tmp_path):
@@ -202,7 +202,12 @@ def test_an_api_that_checks_signatures_takes_what_is_sent_and_its_echo_shows_non
     settings = ClientSettings(f"{api.url}/v1?t=a")
     fields = HmacFields(signed="{timestamp}.{target}.{body}", headers={"X-Sign": "t={timestamp},v1={signature}"})
     job = make_job(
-        api, tmp_path, 50, settings=settings, auth=Hmac(fields, "s3cret", "", settings.address, {}), max_failures=1
+        api,
+        tmp_path,
+        50,
+        settings=settings,
+        auth=Hmac(fields, "s3cret", "", settings.address, headers={}),
+        max_failures=1,
     )
     assert counts(run(job)) == [50, 49, 1, 0]
     [sign] = {seen.headers["X-Sign"] for seen in api.seen if seen.path.endswith("/3")}
@@ -214,7 +219,7 @@ def test_an_api_that_checks_signatures_takes_what_is_sent_and_its_echo_shows_non
 def test_a_signed_get_that_is_redirected_says_why_it_is_not_followed(api, tmp_path):
     api.answer = lambda seen: web.Response(status=302, headers={"Location": "/moved"}) if seen.path == "/x/0" else 200
     settings = ClientSettings(api.url)
-    auth = Hmac(HmacFields(), "s3cret", "", settings.address, {})
+    auth = Hmac(HmacFields(), "s3cret", "", settings.address, headers={})
     job = make_job(api, tmp_path, 1, settings=settings, auth=auth, max_failures=1)
     put = job.build
     job = replace(job, build=lambda *row: replace(put(*row), method="GET", body=None))
