@@ -235,9 +235,8 @@ async def test_only_what_a_template_uses_is_made(monkeypatch):
         raise AssertionError
 
     address = Address("https://api.example.com")
-    auth = Hmac(
-        HmacFields.of({"signed": "{body}", "headers": {"X": "{signature}"}}), "s3cret", "me", address, {}, unused
-    )
+    fields = HmacFields.of({"signed": "{body}", "headers": {"X": "{signature}"}})
+    auth = Hmac(fields, "s3cret", "me", address, headers={}, now=unused)
     monkeypatch.setattr("secrets.token_hex", unused)
     monkeypatch.setattr("hashlib.new", unused)
     assert dict((await auth.sign(REQUEST)).headers) == {"X": digest(BODY).hexdigest()}
