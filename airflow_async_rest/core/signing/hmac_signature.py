@@ -77,7 +77,8 @@ class HmacFields:
             ("algorithm", _ALGORITHMS), ("encoding", _ENCODINGS), ("timestamp", _TIMES), ("secret", _SECRETS),
         ):  # fmt: skip
             if (value := getattr(self, name)) not in tuple(choices):
-                raise ConfigurationError(f"hmac: {name}={value!r}: write one of {', '.join(choices)}.")
+                shown = "***" if name == "secret" else value  # who writes the secret itself there has only this said
+                raise ConfigurationError(f"hmac: {name}={shown!r}: write one of {', '.join(choices)}.")
         _check_template("signed", self.signed, _PARTS)
         if not _HOLE.search(self.signed):
             raise ConfigurationError(
