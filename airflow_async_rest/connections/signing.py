@@ -69,7 +69,7 @@ def token_endpoint(hook: RestConnection, settings: ClientSettings) -> TokenEndpo
             f"auth_type={hook.auth_type()!r} needs token_url: write the URL that gives tokens, such as "
             "https://login.example.com/oauth2/token."
         )
-    further = _token_params(options)
+    further = _token_params(hook.auth_type(), options)
     settings = replace(
         settings,
         secrets=settings.secrets | secrets_in_parameters(further) | secrets_in_query(url),
@@ -91,9 +91,10 @@ def token_endpoint(hook: RestConnection, settings: ClientSettings) -> TokenEndpo
     )
 
 
-def _token_params(options: Mapping[str, Any]) -> dict[str, Any]:
+def _token_params(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     further = _mapping(options, "token_params", _EXAMPLE_OF_PARAMS)
-    if wrong := next((name for name in _OF_GRANT if name in further), None):
+    said = [name for name in _OF_GRANT if (kind, name) != ("oauth2_jwt", "client_secret")]  # its password is the key
+    if wrong := next((name for name in said if name in further), None):
         raise ConfigurationError(f"token_params has {wrong!r}, which auth_type and password say: leave it out.")
     return {name: _parameter(name, value) for name, value in further.items() if value is not None}
 

@@ -97,6 +97,7 @@ def test_client_credentials_are_sent_as_the_fields_say(hook, api, tmp_path, fiel
         ({"password": PEM, "jwt_claims": {"aud": ["https://login", "x"]}}, {"aud": ["https://login", "x"]}),
         ({"password": PEM, "jwt_claims": '{"sub": "ann"}'}, {"iss": "me", "sub": "ann"}),
         ({"password": PEM, "scope": "a b"}, {"iss": "me", "sub": "me", "scope": "a b"}),
+        ({"password": PEM, "token_params": {"client_id": "box", "client_secret": SECRET}}, {"iss": "me"}),
     ],
 )
 def test_an_assertion_is_exchanged_for_a_token(hook, api, tmp_path, fields, claims):
@@ -107,6 +108,7 @@ def test_an_assertion_is_exchanged_for_a_token(hook, api, tmp_path, fields, clai
     assert "Authorization" not in seen.headers
     assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
     assert form.get("scope") == fields.get("scope")
+    assert fields.get("token_params", {}).items() <= form.items()
     audience = claims.get("aud", f"{api.url}/token")
     audience = audience[0] if isinstance(audience, list) else audience
     made = jwt.decode(form["assertion"], KEY.public_key(), algorithms=["ES256"], audience=audience)
@@ -132,6 +134,7 @@ WRONG = [
     (CLIENT | {"token_params": {"client_secret": "s3cretpass"}}, "token_params has 'client_secret'"),
     (CLIENT | {"auth_type": "oauth2"}, "auth_type='oauth2': write one of none, basic"),
     (CLIENT | {"token_params": {"refresh_token": "s3cretpass"}}, "token_params has 'refresh_token'"),
+    (JWT | {"token_params": {"assertion": "s3cretpass"}}, "token_params has 'assertion'"),
     (REFRESH, "needs refresh_token: sign in once"),
     (REFRESH | {"login": "", "refresh_token": "s3cretpass"}, "takes the client id from the login"),
     (REFRESH | {"refresh_token": "s3cretpass"}, "needs rate_limit_conn_id: a refresh token may be used up"),
