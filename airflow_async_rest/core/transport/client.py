@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import IDEMPOTENT, Request, Response
-from airflow_async_rest.core.requests.headers import check_headers
+from airflow_async_rest.core.requests.headers import check_headers, joined
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import ACCEPTED, decode_body
 from airflow_async_rest.core.transport.direct import Direct
@@ -103,7 +103,8 @@ class RestClient:
             is_redirected = request.method == "GET" and answer.status in STATUSES
             if is_redirected and not request.is_signed:
                 answer = await self._opened_session().follow(request, attempt, answer, self.before_redirect)
-            if answer.body and (encoding := answer.headers.get("Content-Encoding")):
+            if answer.body and "Content-Encoding" in answer.headers:
+                encoding = joined(answer.headers, "Content-Encoding")
                 bound, by_close = self._settings.max_response_bytes, answer.ends_by_close
                 answer.body = decode_body(encoding, answer.body, bound, ends_by_close=by_close)
         except (OSError, ValueError, SendError) as error:

@@ -1,6 +1,7 @@
 """What comes over a connection, and when: the same for both transports."""
 
 import asyncio
+import gzip
 import socket
 from contextlib import suppress
 
@@ -354,6 +355,24 @@ async def test_what_is_not_quite_http_is_read(request_of, answer):
     async with serving(answering(answer)) as url, RestClient(ClientSettings(url), 1) as client:
         response = await client.send(request_of())
     assert (response.status, response.body, response.broken) == (201, BODY, None)
+
+
+PACKED = gzip.compress(BODY)
+
+
+@pytest.mark.parametrize(
+    ("lines", "body"),
+    [
+        (b"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n", gzip.compress(PACKED)),
+        (b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n", PACKED),
+        (b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\nX: %d\r\n", b"b\r\n" + BODY + b"\r\n0\r\n\r\n"),
+    ],
+)
+async def test_what_a_body_went_through_may_be_told_in_several_lines(request_of, lines, body):
+    answer = HEAD + lines % len(body) + b"\r\n" + body
+    async with serving(answering(answer)) as url, RestClient(ClientSettings(url), 1) as client:
+        response = await client.send(request_of())
+    assert (response.body, response.broken, response.may_be_cut) == (BODY, None, False)
 
 
 @pytest.mark.parametrize(
