@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from multidict import CIMultiDict
-from yarl import URL
 
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import IDEMPOTENT, Request, Response
@@ -171,7 +170,7 @@ class Heads:
         self.headers.update(headers or {})
         self._address = settings.address
         self._folder = self._address.plain_folder
-        self._host = (URL(self._address.origin, encoded=True).host_port_subcomponent or "").rstrip(".")
+        self._host = self._address.host_header
         self._key_header = settings.idempotency_header
         self._frames: dict[tuple[object, ...], _Frame] = {}
         # Of the last request that had headers of its own, and these in them: a token is the same for many.

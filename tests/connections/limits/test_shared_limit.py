@@ -158,6 +158,7 @@ def test_how_a_store_is_reached_is_read(connect, fields, options):
     [
         ({"conn_type": "rediss"}, r"""of type 'rediss': use one of type redis or postgres, with {"ssl": true} in its extra"""),
         ({"host": "redis://h"}, r"host='redis://h': write the host alone"),
+        ({"host": "redis://:s3cret@h:6379/0"}, r"host='\*\*\*': write the host alone"),
         ({"host": "h:6379"}, r"host='h:6379': write the host alone"),
         ({"conn_type": "postgres", "host": "postgresql://h"}, r"host='postgresql://h': write the host alone"),
         ({"extra": "no json"}, r"extra='\*\*\*': write a JSON object"),
