@@ -282,7 +282,7 @@ def test_a_client_that_hangs_does_not_hold_the_task_up(places, supervisor, backe
     class Hanging:
         def incr(self, stat, *_, **__):
             if stat.startswith("async_rest."):
-                released.wait(60)
+                released.wait(180)
 
         timing = gauge = incr
 
@@ -290,12 +290,12 @@ def test_a_client_that_hangs_does_not_hold_the_task_up(places, supervisor, backe
     started = time.monotonic()
     try:
         assert run_try(sql_to_rest(), supervisor)[0] == "success"
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 60
     finally:
         released.set()
         for thread in threading.enumerate():  # what it still has to say is not for the next test's client
             if thread.name == "async-rest-observer":
-                thread.join(30)
+                thread.join(60)
 
 
 def test_a_deliver_of_a_plain_task_has_metrics_too(places, supervisor, statsd):
