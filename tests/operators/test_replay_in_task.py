@@ -238,17 +238,17 @@ def test_a_replay_that_is_killed_goes_on_with_the_rest(places, failed, monkeypat
 
     places.answer = answer
     victim = spawn_try("tasks", failed.path, 2)
-    victim.join(60)
+    victim.join(120)
     assert victim.exitcode == -signal.SIGKILL
     first = ids(places.seen)
     places.answer = lambda seen: 200
     monkeypatch.setenv("DIES_BEFORE_SUCCESS", "1")
     victim = spawn_try("tasks", failed.path, 3)
-    victim.join(60)
+    victim.join(120)
     assert victim.exitcode == -signal.SIGKILL
     monkeypatch.delenv("DIES_BEFORE_SUCCESS")
     last = spawn_try("tasks", failed.path, 4)
-    last.join(60)
+    last.join(120)
     assert last.exitcode == 0
     seen = ids(places.seen)
     assert set(seen) == set(UNAVAILABLE + REFUSED)
