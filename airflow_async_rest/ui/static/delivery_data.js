@@ -88,6 +88,15 @@ export function isStale({ instance, report, progress }) {
 /** What the task waits for, as it is started again by itself, or null. */
 export const waitOf = ({ instance, figures }) => (instance.state === WAITS && figures?.waits?.at(-1)) || null;
 
+/** What replays in the task have sent again, by the number of their try; not of the one that runs. */
+export function replaysOf(task) {
+  const { figures, instance, ended } = task;
+  const last = instance.try_number;
+  // The first reports knew of their own only.
+  const known = figures.replays ?? (figures.replay && !isStale(task) ? { [last]: figures.replay } : {});
+  return Object.fromEntries(Object.entries(known).filter(([number]) => ended || Number(number) !== last));
+}
+
 /** Whether the figures are of this moment. */
 export const isLive = (task) => task.instance.state === "running" && !isStale(task);
 
