@@ -32,6 +32,7 @@ class Facts(NamedTuple):
 
     :param figures: its report, or how far it is; None where it has left neither.
     :param told_at: when these were written.
+    :param is_last: whether they are what the try has come to that has written them.
     :param letters: a page of its dead letters, see :func:`~airflow_async_rest.ui.letters.page`; None: there is none.
     :param sample: of what failed, where the page cannot be had; then ``trouble`` says why.
     """
@@ -43,6 +44,7 @@ class Facts(NamedTuple):
     ended_at: datetime | None
     figures: Mapping[str, Any] | None
     told_at: datetime | None
+    is_last: bool
     letters: Mapping[str, Any] | None = None
     sample: list[Any] = []  # noqa: RUF012  (a tuple has no default of its own)
     trouble: str | None = None
@@ -53,13 +55,13 @@ class Facts(NamedTuple):
         return self.state in _ENDED
 
     @property
-    def is_earlier(self) -> bool:
-        """Return whether the figures are of an earlier try than the last."""
-        if self.figures is None:
-            return False
-        if self.state not in _ENDED | _AT_WORK:
-            return True
-        return bool(self.told_at and self.started_at and self.told_at < self.started_at)
+    def older_than(self) -> str | None:
+        """Return what the figures are older than, that should be of the end of the last try; None: nothing."""
+        if self.figures is None or self.state in _AT_WORK:
+            return None
+        if not self.has_ended or (self.told_at and self.started_at and self.told_at < self.started_at):
+            return "the last try"
+        return None if self.is_last else "the end of the last try"
 
 
 def facts_of(session: Session, task: TaskInstanceId, offset: int) -> Facts | None:
@@ -75,13 +77,24 @@ def facts_of(session: Session, task: TaskInstanceId, offset: int) -> Facts | Non
     with suppress(Exception):  # whatever the storage raises: what is in XCom is shown all the same
         progress = store_of(task, session).get("progress")
     progress = progress if is_report(progress) else None
-    report = pushed.get("return_value")
-    figures = {**(progress or {}), **(report or {})} or None
-    told_at = as_date(pushed.get("pushed_at") if report else progress and progress.get("updated_at"))
-    facts = Facts(
-        task, line.state and str(line.state), line.try_number, line.start_date, line.end_date, figures, told_at
-    )
+    figures, told_at, is_report_of_last = _latest(pushed, progress, line.start_date)
+    is_last = is_report_of_last or bool(figures and (figures.get("complete") or figures.get("error")))
+    facts = Facts(task, line.state and str(line.state), *line[1:], figures, told_at, is_last)
     return _with_letters(facts, pushed.get("failed_items") or [], offset) if failures_in(figures) else facts
+
+
+def _latest(
+    pushed: Mapping[str, Any], progress: Mapping[str, Any] | None, began: datetime | None
+) -> tuple[Mapping[str, Any] | None, datetime | None, bool]:
+    """Return the figures, when they were written, and whether they are a report.
+
+    Where XCom cannot be written, it may still have the report of an earlier try, and the state store knows better.
+    """
+    report, pushed_at = pushed.get("return_value"), as_date(pushed.get("pushed_at"))
+    is_old = pushed_at is not None and began is not None and pushed_at < began
+    if report is not None and not (progress and is_old):
+        return {**(progress or {}), **report}, pushed_at, True
+    return progress, as_date(progress.get("updated_at")) if progress else None, False
 
 
 def _with_letters(facts: Facts, sample: list[Any], offset: int) -> Facts:

@@ -76,21 +76,34 @@ def test_a_task_that_is_not_done_is_looked_at_again(client_of, dag_runs):
     assert "<dd>4</dd>" in page
 
 
-def test_a_page_says_that_what_it_shows_is_older_than_the_last_try(client_of, dag_runs):
+BEGAN, EARLIER, LATER = (datetime(year, 1, 1, tzinfo=UTC) for year in (2999, 2998, 3000))
+
+
+@pytest.mark.parametrize(
+    ("progress", "older", "delivered"),
+    [
+        (None, "older than the last try", 9),
+        ({"updated_at": EARLIER.isoformat(), "error": "of then"}, "older than the last try", 8),
+        ({"updated_at": LATER.isoformat()}, "older than the end of the last try", 8),
+        ({"updated_at": LATER.isoformat(), "error": "of now"}, None, 8),
+    ],
+)
+def test_a_report_of_an_earlier_try_is_said_to_be_one(client_of, dag_runs, progress, older, delivered):
+    """As where XCom could not be written since."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import update
 
-    dag_runs("paged", ("failed", report(9)), ended=ENDED)
-    old = "older than the last try"
-    assert old not in client_of("vic").get("delivery/content", params=TASK).text
+    stored = [{"read": 8, "delivered": 8, **progress}] if progress else []
+    dag_runs("paged", ("failed", report(9), *stored), ended=ENDED)
+    assert "older than" not in client_of("vic").get("delivery/content", params=TASK).text
     with create_session() as session:
-        session.execute(
-            update(TaskInstance)
-            .where(TaskInstance.dag_id == "paged")
-            .values(start_date=datetime(2999, 1, 1, tzinfo=UTC))
-        )
-    assert old in client_of("vic").get("delivery/content", params=TASK).text
+        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "paged").values(start_date=BEGAN))
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("older than" in page) == bool(older)
+    assert (older or "of now") in page
+    assert "of then" not in page
+    assert f"<dt>delivered</dt><dd>{delivered}</dd>" in page
 
 
 def test_dead_letters_that_cannot_be_read_are_shown_as_far_as_xcom_has_them(client_of, dag_runs):
