@@ -31,6 +31,7 @@ from benchmarks import (
     shared_limit,
     single,
     stages,
+    tls,
     worker_queue,
 )
 from benchmarks.database import SHARED
@@ -44,6 +45,7 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "bulk": bulk.measure,
     "checked": checked.measure,
     "stages": stages.measure,
+    "tls": tls.measure,
     "latency": latency.measure,
     "rate": rate.measure,
     "shared": shared_limit.measure,
@@ -58,8 +60,9 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "ids": ids.measure,
 }
 
-# Each of their runs starts another Airflow, or many processes, which is too slow for a test; they can still be named.
-_SLOW_TO_START = frozenset({"shared", "mapped", "memory", "ids"})
+# Each of their runs starts another Airflow, or many processes, which is too slow for a test, or a server that not all
+# machines have; they can still be named.
+_SLOW_TO_START = frozenset({"shared", "mapped", "memory", "ids", "tls"})
 _DRAWN = frozenset({"single", "bulk"})
 
 
