@@ -4,8 +4,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ui.browser import browsing, open_page
-from ui.test_browser import photograph
+from ui.browser import browsing, open_page, photograph
 from ui.test_endpoints import report
 
 NOW = datetime.now(UTC)
@@ -58,7 +57,7 @@ def names(page):
 def test_who_looks_after_all_deliveries_finds_what_is_late_and_what_failed(page, dag_runs):
     dag_runs("sensors", ("success", report(12_345)), **RECENT)
     dag_runs("orders", ("failed", report(8, 3, reasons={"http_422": 2, "timeout": 1})), **RECENT)
-    wait = {"since": "2026-03-01T00:00:00+00:00", "until": "2026-03-02T00:00:00+00:00", "why": "the quota is gone"}
+    wait = {"since": NOW.isoformat(), "until": (MIDNIGHT + timedelta(days=1)).isoformat(), "why": "the quota is gone"}
     dag_runs("prices", ("up_for_reschedule", None, report(4, complete=False, waits=[wait])), **RECENT)
     page.goto("/")
     page.get_by_role("button", name="Browse").click()
@@ -69,7 +68,7 @@ def test_who_looks_after_all_deliveries_finds_what_is_late_and_what_failed(page,
     assert names(page) == ["orders", "prices", "sensors"]  # what to look at first
     photograph(page, "deliveries", 620)
     orders = table.get_by_role("row").filter(has_text="orders")
-    for text in ("late", "http_422 2", "timeout 1"):
+    for text in ("late", "no window delivered yet", "http_422 2", "timeout 1"):
         assert orders.get_by_text(text, exact=True).is_visible(), text
     assert table.get_by_role("row").filter(has_text="sensors").get_by_text("12,345").count() == 2
     assert table.get_by_text("the quota is gone").is_visible()
