@@ -42,19 +42,21 @@ def addresses(monkeypatch):
     return found, asked
 
 
+@pytest.fixture
 def closed_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 def port_of(url):
     return int(url.rpartition(":")[2])
 
 
-async def test_addresses_are_tried_in_turn(request_of, addresses):
+async def test_addresses_are_tried_in_turn(request_of, addresses, closed_port):
     found, asked = addresses
     async with serving(answering(OK)) as url:
-        found[:] = [("127.0.0.1", closed_port()), ("127.0.0.1", port_of(url))]
+        found[:] = [("127.0.0.1", closed_port), ("127.0.0.1", port_of(url))]
         async with RestClient(ClientSettings("http://api.example.com", trust_env=False), 1) as client:
             assert (await client.send(request_of())).status == 200
     assert asked == ["api.example.com"]
@@ -100,9 +102,9 @@ async def test_a_server_is_asked_for_its_name_and_shows_a_certificate_of_it(
                 assert asked == [certified]
 
 
-async def test_a_server_none_of_whose_addresses_answers_is_named(request_of, addresses):
+async def test_a_server_none_of_whose_addresses_answers_is_named(request_of, addresses, closed_port):
     found, _ = addresses
-    found[:] = [("127.0.0.1", closed_port()), ("127.0.0.1", closed_port())]
+    found[:] = [("127.0.0.1", closed_port)] * 2
     async with RestClient(ClientSettings("http://api.example.com:8", trust_env=False), 1) as client:
         with pytest.raises(ConnectionFailedError, match="^api.example.com:8 refuses the connection") as raised:
             await client.send(request_of())
