@@ -1,52 +1,20 @@
 """The page "Deliveries", in a real browser and Airflow's own application, as people use it."""
 
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ui.browser import browsing, open_page, photograph
+from ui.browser import photograph
+from ui.conftest import HOSTILE
 from ui.test_endpoints import report
 
 NOW = datetime.now(UTC)
 MIDNIGHT = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
 RECENT = {"first": MIDNIGHT - timedelta(days=1), "ended": NOW - timedelta(hours=1), "run_type": "scheduled"}
-# What would be a picture, and run a script, if any of it were taken for HTML.
-HOSTILE = "<img src=x onerror=\"globalThis.taken='{}'\">"
-
-
-@pytest.fixture(scope="module")
-def served(application):
-    """Airflow's application on a loopback port. :return: its address."""
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    started = threading.Event()
-    original = server.startup
-
-    async def startup(sockets=None):
-        await original(sockets)
-        started.set()
-
-    server.startup = startup
-    thread.start()
-    assert started.wait(60)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(60)
-
-
-@pytest.fixture(scope="module")
-def browser(served):
-    with browsing() as made:
-        yield made
 
 
 @pytest.fixture
-def page(browser, served, client_of):
-    made = open_page(browser, served, client_of("vic").headers["Authorization"].removeprefix("Bearer "))
-    yield made
-    made.context.close()
+def page(open_as):
+    return open_as("vic")
 
 
 def names(page):
