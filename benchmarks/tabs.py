@@ -9,7 +9,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from benchmarks.airflow_ui import BEFORE, DAG, NEWEST, TASK, running_airflow
-from benchmarks.measuring import Figure, Plan, figure, in_turns
+from benchmarks.measuring import CLIENT_CORE, SERVER_CORE, Figure, Plan, figure, in_turns, pinned
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _LONGEST_MS = 60_000
@@ -104,7 +104,8 @@ def _looking(url: str) -> Iterator[_Looks]:
         raise RuntimeError("the tabs are measured in a browser: install the Debian package chromium")
     with urlopen(f"{url}/auth/token") as answer:
         token = json.load(answer)["access_token"]
-    with sync_playwright() as playwright:
+    # A browser is many processes, and nobody has one on a single core.
+    with pinned(CLIENT_CORE, SERVER_CORE), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         looks = _Looks(browser, url, token)
         looks.seconds_until(_path_of(NEWEST), _LETTERS)  # what the server imports first is not counted

@@ -93,6 +93,6 @@ def _keep(picture: bytes, path: Path) -> None:
     few = (
         Image.open(io.BytesIO(picture))
         .convert("RGB")
-        .quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        .quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
     )
     few.save(path, optimize=True)

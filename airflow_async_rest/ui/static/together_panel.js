@@ -48,7 +48,7 @@ export function Together({ dagId, work, zone }) {
       Notice,
       { status: !isOver ? "info" : failed ? "warning" : "success", title: `${isOver ? "Ended:" : AT_WORK[kind]} ${counted(rows.length, "window")}`, action },
       sayProgress(results),
-      !isOver && (isStopped ? ". Nothing more is begun." : ". As one ends, the next one begins, as long as Airflow stays open in this browser."),
+      !isOver && (isStopped ? ". Nothing more is begun." : ". As one ends, the next begins, while Airflow stays open in this browser."),
     ),
     h(C.Box, {
       role: "progressbar",
