@@ -63,9 +63,10 @@ class RateLimiter:
 
     async def acquire(self) -> None:
         """Return when one more request may be sent, now."""
-        if not self._interval and self._slow_until <= self._clock():
-            while (wait := self._paused_until - self._clock()) > 0:
-                await asyncio.sleep(wait)
+        if not self._interval and self._slow_until <= (now := self._clock()):
+            while self._paused_until > now:
+                await asyncio.sleep(self._paused_until - now)
+                now = self._clock()
             self.granted += 1
             return
         async with self._turn:  # first come, first served: only the first in line watches the clock
