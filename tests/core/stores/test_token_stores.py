@@ -180,6 +180,14 @@ async def test_a_redis_lock_outlives_its_time_while_its_process_runs_and_not_aft
         pass
 
 
+async def test_a_redis_lock_is_given_back_also_while_it_is_being_prolonged(redis):
+    store = store_of(redis.address, bounds=Bounds(token_lock_expiry_seconds=0.004))
+    async with asyncio.timeout(60):
+        for number in range(50):
+            async with store.locked(f"prolonged {number}") as kept:
+                await store.write(f"prolonged {number}", "one", kept.version)
+
+
 @pytest.mark.parametrize("kind", ["redis", "postgres"])
 async def test_a_store_that_is_not_there_is_away(kind):
     pytest.importorskip("redis")
