@@ -81,6 +81,10 @@ def iter_quotas(headers: Mapping[str, str], families: tuple[QuotaHeaders, ...], 
                     yield _NO_SENSE
                 else:
                     yield Quota(policy.remaining, seconds, whole.limit)
+    yield from _of_families(headers, families, now)
+
+
+def _of_families(headers: Mapping[str, str], families: tuple[QuotaHeaders, ...], now: datetime) -> Iterator[Quota]:
     for names in families:  # in several lines, each is of one limit: a gateway's, and the API's behind it
         limits = chain(lines_of(headers, names.limit) if names.limit else [], repeat(None))
         lines = lines_of(headers, names.remaining), lines_of(headers, names.reset), limits
@@ -120,6 +124,11 @@ class ToldLimit:
         self._longest_seconds, self._say = longest_seconds, say
         self.names = ("RateLimit", *(names.remaining for names in families))
         self._has_said_slow = self._has_said_senseless = False
+
+    def pause(self, headers: Mapping[str, str]) -> float | None:
+        """Return how long a refusal asks for a pause, in the headers that are looked for; None where it does not."""
+        told = _of_families(headers, self._families, now_of_api(headers, datetime.now(UTC)))
+        return max((quota.seconds for quota in told if quota.makes_sense and not quota.remaining), default=None)
 
     def heed(self, headers: Mapping[str, str]) -> None:
         """Slow down, or pause, as an answer's headers ask for."""

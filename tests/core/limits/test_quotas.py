@@ -165,6 +165,24 @@ def test_an_answer_slows_the_job_down(answer, paces, pauses):
     assert heeded(answer)[:2] == (paces, pauses)
 
 
+@every_row(
+    ("headers", "pause"),
+    [
+        ({"X-Left": "0", "X-Until": "9"}, 9),
+        ({"X-Left": "0", "X-Until": "0"}, 0),
+        ({"X-Left": "1", "X-Until": "9"}, None),  # it is for another limit
+        ({"X-Left": "0", "X-Until": "later"}, None),
+        ({"X-Left": "0"}, None),
+        ({}, None),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}, None),
+    ],
+)
+def test_a_refusal_may_say_for_how_long_in_an_apis_own_headers(headers, pause):
+    families = (QuotaHeaders("X-Left", "X-Until"),)
+    limit = ToldLimit(Slowed(), lambda: 0, families=families, longest_seconds=300, say=print)
+    assert limit.pause(CIMultiDict(headers)) == pause
+
+
 def test_it_is_said_once():
     *_, said = heeded(family(40, 60), family(39, 59), family(-1, 60), family(-1, 60))
     assert said == [

@@ -12,6 +12,8 @@ from airflow_async_rest.core.errors import LimitStoreError, QuotaExhaustedError
 from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
+from airflow_async_rest.core.limits.shared.standing import SlowPace
+from airflow_async_rest.core.limits.shared.store import AS_BEFORE, Slow
 
 _OF_MANY = pytest.mark.slow("some ten thousand requests, each of them simulated")
 
@@ -363,6 +365,42 @@ def test_a_pace_that_one_is_told_holds_for_all():
     assert before > 190
     assert slow <= 41
     assert after > 180
+
+
+def test_a_pace_that_is_told_again_and_again_holds_on():
+    """As by an API whose limit rolls: some of it remains for the next seconds, whenever it is asked."""
+
+    async def play():
+        tasks = Tasks("100/s")
+        async with tasks.limiter() as one, tasks.limiter() as other:
+            sending = asyncio.gather(tasks.send(0, one, 30, 8, 0.01), tasks.send(1, other, 30, 8, 0.01))
+            for _ in range(60):
+                one.slow_down(0.5, 5.0)
+                await asyncio.sleep(0.5)
+            await sending
+        return len(tasks.sent)
+
+    assert virtually(play) <= 60 + 16  # each worker waits for one more at the end
+
+
+@every_row(
+    ("told", "last"),
+    [
+        ([(0.5, 60, 0), (0.5, 59, 1), (0.5, 31, 29)], AS_BEFORE),  # of a window that ends
+        ([(0.5, 60, 0), (0.5, 60, 29)], AS_BEFORE),  # of one that rolls
+        ([(0.5, 60, 0), (0.5, 60, 31)], Slow(0.5, 60)),
+        ([(0.5, 60, 0), (0.6, 60, 1)], Slow(0.6, 60)),
+        ([(0.5, 60, 0), (0.0, 60, 1)], Slow(0.0, 0)),
+        ([(0.5, 60, 0), (0.0, 60, 1), (0.0, 60, 90)], AS_BEFORE),  # others may have been told of less
+        ([(0.0, 60, 5)], AS_BEFORE),
+    ],
+)
+def test_a_store_is_told_of_a_slower_pace_while_it_does_not_know(told, last):
+    slow = SlowPace()
+    for interval, seconds, now in told:
+        slow.change(interval, seconds, now)
+        found = slow.to_tell(now)
+    assert found == last
 
 
 def test_the_tasks_own_limit_holds_too():
