@@ -120,6 +120,7 @@ async def test_a_name_is_looked_up_once_for_all_that_connect(request_of, address
     assert len(asked) == 1
 
 
+@pytest.mark.usefixtures("each_transport")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_name_at_whose_addresses_nobody_is_any_longer_is_looked_up_again(
     request_of, addresses, closed_port, tmp_path, scheme
