@@ -517,7 +517,7 @@ def test_a_token_is_masked_in_airflows_logs_from_its_beginning(hook, api, tmp_pa
 
     Login(api)
     deliver(hook(**CLIENT), dead_letter_path=str(tmp_path))
-    [thread.join(10) for thread in threading.enumerate() if thread.name == "async-rest-mask"]
+    [thread.join(60) for thread in threading.enumerate() if thread.name == "async-rest-mask"]
     assert "t0ken-of-the-test" in known_secrets()
 
 
@@ -533,7 +533,7 @@ def test_airflow_may_take_its_time_to_mask_a_token(hook, api, tmp_path, monkeypa
     monkeypatch.setattr("airflow_async_rest.connections.signing.mask_in_logs", wait)
     try:
         assert deliver(found, dead_letter_path=str(tmp_path))["delivered"] == 5
-        assert asked.wait(10)
+        assert asked.wait(60)
     finally:
         goes_on.set()
 

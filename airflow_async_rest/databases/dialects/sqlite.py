@@ -67,11 +67,14 @@ class SQLite(Dialect):
         :raises ConfigurationError: when it is not.
         """
         place, _, options = hook.get_uri().partition("?")
-        file = unquote(place.removeprefix(_SCHEME).removeprefix("file:"))
+        file = unquote(
+            place.removeprefix(_SCHEME).partition("#")[0]
+        )  # as SQLite reads it, of which the hook makes a URI
         is_of_file = place.startswith(_SCHEME) and file not in ("", ":memory:") and "mode=memory" not in options
-        if is_of_file and not Path(file).exists():
+        if is_of_file and not Path(file).is_file():
             raise ConfigurationError(
-                f"there is no SQLite file {file!r}, which is the connection's host: correct it, or make the file first."
+                f"there is no SQLite file {file!r}, which is the connection's host: correct it, or make the file "
+                "first. A %, ? or # in its name is written %25, %3F or %23."
             )
         return super().connect(hook)
 
