@@ -144,13 +144,14 @@ class ToldLimit:
                 self._limiter.pause(pause)
             return
         in_flight = self._in_flight()
-        interval, strictest = max((quota.interval(in_flight), quota) for quota in quotas)
+        paces = [(quota.interval(in_flight), quota.seconds, quota.remaining) for quota in quotas]
+        interval, seconds, remaining = max(paces)
         if interval > self._longest_seconds:
             return
-        if self._limiter.slow_down(interval, strictest.seconds) and not self._has_said_slow:
+        if self._limiter.slow_down(interval, seconds) and not self._has_said_slow:
             self._has_said_slow = True
             self._say(
                 "The API tells that %.0f requests remain for %.0f s: they are spread over that time. (Logged once.)",
-                strictest.remaining,
-                strictest.seconds,
+                remaining,
+                seconds,
             )

@@ -158,6 +158,7 @@ def heeded(*answers, in_flight=0):
         (family(0, 0), [], [0]),
         ({"RateLimit": '"b";r=9;t=1, "d";r=4;t=80'}, [(20.0, 80)], []),  # the strictest
         ({"RateLimit": '"b";r=0;t=1, "d";r=4;t=80'}, [], [1]),
+        ({"RateLimit": '"d";r=40;t=60', **family(40, 60)}, [(1.5, 60)], []),  # one says what the whole is, one does not
         ({"RateLimit": "?"}, [], []),
     ],
 )
