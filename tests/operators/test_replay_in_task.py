@@ -95,6 +95,23 @@ def test_a_task_that_succeeded_with_failures_goes_on_with_its_account(places, ac
     assert counts(accepted) == [100, 100, 0, 0, 0]
 
 
+def test_the_report_knows_of_the_replays_of_earlier_tries(places, failed):
+    """Which XCom does not: a retry and a Clear wipe it."""
+    places.answer = lambda seen: {"7": 422}.get(seen.path[-1], 200)
+    ask(failed)
+    assert clear(sql_to_rest(), failed)[0] == "failed"
+    first = {"sent": len(UNAVAILABLE + REFUSED), "delivered": len(UNAVAILABLE), "failed": len(REFUSED)}
+    assert (failed.report["replay"], failed.report["replays"]) == (first, {"2": first})
+    ask(failed)
+    assert clear(sql_to_rest(), failed, of_try=2)[0] == "failed"
+    second = {"sent": len(REFUSED), "delivered": 0, "failed": len(REFUSED)}
+    assert failed.report["replays"] == {"2": first, "3": second}
+    places.answer = lambda seen: 200
+    assert clear(sql_to_rest(), failed, of_try=3)[0] == "success"
+    assert "replay" not in failed.report
+    assert failed.report["replays"] == {"2": first, "3": second}
+
+
 def test_the_requests_are_those_that_failed_with_the_same_keys(places, supervisor):
     places.answer = lambda seen: 422
     run_try(sql_to_rest(sql="SELECT 1 AS id, 12345678901234567890.10::numeric AS exact"), supervisor)

@@ -104,6 +104,28 @@ async def test_a_wait_for_the_limit_is_no_time_of_the_api(api, request_of, item_
     assert bench.meter.latencies.percentiles_ms()["p99"] <= api_seconds * 1000 * 1.05  # as exact as it is kept
 
 
+async def test_a_redirect_that_waits_for_the_limit_is_not_waited_for_at_a_stop(api, request_of):
+    class Held(CountingLimiter):
+        async def acquire(self):
+            if self.granted:
+                waits.set()
+                await asyncio.Event().wait()
+            await super().acquire()
+
+    api.answer, waits = (lambda seen: web.Response(status=302, headers={"Location": "/y"})), asyncio.Event()
+    async with RestClient(ClientSettings(api.url), 1, {}) as client:
+        sender = Sender(
+            transport=client, limiter=Held(), retry=RequestRetry(), meter=Meter(), on_pause=lambda seconds: None
+        )
+        sending = asyncio.create_task(sender.send(request_of(method="GET", body=None), 1))
+        await waits.wait()
+        assert sender.stop() == set()
+        await sender.until_ended(60)  # at once
+        sending.cancel()
+        await asyncio.wait([sending])
+    assert len(api.seen) == 1
+
+
 async def test_a_limit_that_is_used_up_follows_no_redirect(api, request_of, item_of):
     class UsedUp(CountingLimiter):
         async def acquire(self):

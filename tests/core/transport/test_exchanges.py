@@ -1,6 +1,7 @@
 """What comes over a connection, and when: the same for both transports."""
 
 import asyncio
+import gzip
 import socket
 from contextlib import suppress
 
@@ -361,6 +362,24 @@ async def test_what_is_not_quite_http_is_read(request_of, answer):
     assert (response.status, response.body, response.broken) == (201, BODY, None)
 
 
+PACKED = gzip.compress(BODY)
+
+
+@pytest.mark.parametrize(
+    ("lines", "body"),
+    [
+        (b"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n", gzip.compress(PACKED)),
+        (b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n", PACKED),
+        (b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\nX: %d\r\n", b"b\r\n" + BODY + b"\r\n0\r\n\r\n"),
+    ],
+)
+async def test_what_a_body_went_through_may_be_told_in_several_lines(request_of, lines, body):
+    answer = HEAD + lines % len(body) + b"\r\n" + body
+    async with serving(answering(answer)) as url, RestClient(ClientSettings(url), 1) as client:
+        response = await client.send(request_of())
+    assert (response.body, response.broken, response.may_be_cut) == (BODY, None, False)
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -375,3 +394,52 @@ async def test_what_says_two_things_is_not_read(request_of, head):
     async with serving(answering(HEAD + head + b"\r\n" + BODY)) as url, RestClient(ClientSettings(url), 1) as client:
         response = await client.send(request_of())
     assert (response.status, type(response.broken)) == (201, AnswerUnreadableError)
+
+
+def _said(status, length, body, more=b""):
+    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n%b\r\n%b" % (status, length, more, body)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [(200, b"{}"), (200, b"[]"), (200, b"[1]"), (200, b"{}")],
+        [(200, b"ab"), (422, b"ab"), (200, b"cd"), (422, b"ef")],
+        [(200, b""), (200, b""), (200, b"a")],
+        [(200, b"\r\n\r\n"), (200, b"a\r\n\r"), (200, b"\r\n\r\n")],
+    ],
+)
+async def test_an_answer_that_begins_as_the_one_before_is_read_for_itself(request_of, answers):
+    serve = answering(*(_said(status, len(body), body) for status, body in answers))
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        sent = [await client.send(request_of()) for _ in answers]
+    assert [(response.status, response.body) for response in sent] == answers
+    assert {len(response.headers) for response in sent} == {1}
+
+
+@pytest.mark.parametrize(
+    ("before", "method", "after", "bodies"),
+    [
+        # What has no body for one method has one for another, though it may not have come yet.
+        (_said(200, 2, b""), "HEAD", [_said(200, 2, b""), b"{}"], [b"", b"{}"]),
+        (OK, "POST", [OK[:20], OK[20:]], [b"{}", b"{}"]),
+        (OK, "POST", [OK[:-2], b"[]"], [b"{}", b"[]"]),
+        # What follows an answer is none of the next one's.
+        (OK, "POST", [OK + b"\r\nHTTP/1.1 500 No\r\n\r\n"], [b"{}", b"{}"]),
+        (_said(200, 2, b"{}", b"Connection: close\r\n"), "POST", [OK], [b"{}", b"{}"]),
+    ],
+)
+async def test_where_an_answer_ends_does_not_follow_from_the_one_before(request_of, before, method, after, bodies):
+    answers = iter([[before], after])
+
+    async def serve(reader, writer):
+        for pieces in answers:
+            await read_request(reader)
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0.01)
+        await reader.read()
+
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        first = await client.send(request_of(method=method, body=None if method == "HEAD" else b"{}"))
+        assert [first.body, (await client.send(request_of())).body] == bodies

@@ -7,7 +7,9 @@ from datetime import datetime
 import pytest
 from engine import Store, make_job, run, within
 
+from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.reading.source import Expected
+from airflow_async_rest.core.watching.progress import Progress, report_of
 
 # A checkpoint is written every 5 ms, and the progress every 50 ms at most.
 OFTEN = within(write_every_seconds=0.005, progress_every_seconds=0.05)
@@ -61,3 +63,9 @@ def test_it_stays_small_however_long_it_takes(api, tmp_path):
     store = Store()
     run(make_job(api, tmp_path, 100, concurrency=4, bounds=few), store)
     assert max(len(one["history"]) for one in progress_of(store)) == 5 < len(progress_of(store))
+
+
+def test_the_report_in_it_is_found_again():
+    report = {"delivered": 5, "failed": 1, "skipped": 0, "complete": False}
+    progress = Progress("to the API", RateLimiter(None), (5, 1.0), lambda: 4, lambda: Expected(9, "about"), 10)
+    assert report_of(progress.of(report, in_flight=3)) == report
