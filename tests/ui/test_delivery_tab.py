@@ -45,10 +45,10 @@ def failed(defined, dag_runs, tmp_path, monkeypatch):
     """A window with seven dead letters, and its tab's path: ``failed(dag_id)``, and with a sample of them in XCom."""
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "dead_letters"))
 
-    def make(dag_id: str, sample=()) -> str:
+    def make(dag_id: str, sample=(), more=None) -> str:
         own = tmp_path / "dead_letters" / dag_id / "run0" / "post" / "-1"
         DeadLetterFolder(own, 1).write([letter(index) for index in range(7)])
-        report = {**REPORT, "dead_letters": f"file://{own}"}
+        report = {**REPORT, "dead_letters": f"file://{own}", **(more or {})}
         ended = datetime(2026, 3, 2, 1, tzinfo=UTC)
         dag_runs(dag_id, ("failed", report, {**PROGRESS, **report}), ended=ended, sample=sample, fileloc="dag.py")
         defined(dag_id, None)
@@ -167,6 +167,24 @@ def test_a_replay_by_keyboard(open_as, failed, host):
     page.keyboard.press("Enter")
     page.get_by_text("Sending again: 7 dead letters").wait_for()
     page.get_by_text("figures of the try before").wait_for()
+    assert page.complaints == []
+
+
+def test_figures_of_an_earlier_try_say_so_and_its_replay_is_in_the_history(open_as, failed, dag_runs):
+    """XCom could not be written since; and the page is loaded for the first time."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    path = failed("older", more={"replays": {"1": {"sent": 9, "delivered": 2, "failed": 7}}})
+    began = {"start_date": datetime(2999, 1, 1, tzinfo=UTC)}
+    with create_session() as session:
+        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "older").values(**began))
+    page = opened(open_as(), path)
+    page.get_by_text("What is shown here is older than the last try, which has left no report").wait_for()
+    assert page.get_by_text("It failed; its log says why").is_visible()
+    page.get_by_role("table", name="History").get_by_text("sent again 9: 2 delivered, 7 failed again").wait_for()
+    assert page.get_by_text(REPORT["error"]).count() == 0
     assert page.complaints == []
 
 
