@@ -213,6 +213,7 @@ class RestToSqlOperator(WindowOperator):
 
         with errors.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)
+        with errors.explained(context, self.log, is_preview=run.preview is not None):
             self._check_source()
             window = self._window(context)
             plan = make_plan(

@@ -157,6 +157,7 @@ class SqlToRestOperator(WindowOperator):
 
         with errors.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)
+        with errors.explained(context, self.log, is_preview=run.preview is not None):
             hook, binds = ChunkedSqlHook(self.sql_conn_id), check_own_parameters(self.parameters)
             window = self._window(context, asked_for=not WINDOW_BINDS.isdisjoint(hook.binds(self.sql)))
             if window is not None:
