@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 import httpx
 import psutil
+from programs import free_port
 from shared_postgres import Postgres
 
 VERSION = tuple(map(int, version("apache-airflow").split(".")))
@@ -26,12 +26,6 @@ _AIRFLOW = str(Path(sys.executable).parent / "airflow")
 _PARTS = (("scheduler", "--skip-serve-logs"),) + ((("dag-processor",), ("api-server",)) if VERSION >= (3,) else ())
 _USERS = ("admin", "viewer")  # whose passwords are the same
 _LONGEST_SECONDS, _LOOK_SECONDS = 240, 0.2
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Scheduled:
@@ -46,7 +40,7 @@ class Scheduled:
 
     def __init__(self, home: Path, database: Postgres, settings: Mapping[str, str]) -> None:
         self._home, self._database = home, database
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self._parts: list[subprocess.Popen] = []
         self._killed: list[subprocess.Popen] = []
         self._env = os.environ | {

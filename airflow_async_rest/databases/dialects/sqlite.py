@@ -223,6 +223,14 @@ def _check_whole(value: Any) -> None:
                 )
 
 
+def _number(text_: str) -> Decimal | None:
+    """Return the number that a text is; None for another text."""
+    try:
+        return Decimal(text_)
+    except ArithmeticError:
+        return None
+
+
 def _storable(value: Any, *, of_numbers: bool) -> Any:
     """Return times as its own functions write them, and what it has no type for as text.
 
@@ -231,8 +239,9 @@ def _storable(value: Any, *, of_numbers: bool) -> Any:
     """
     if of_numbers:
         _check_whole(value)
-    if isinstance(value, Decimal) and value.is_finite() and math.isinf(float(value)):
-        raise EncodeError(f"{value} is too large for SQLite, which would take it for infinite")
+    number = _number(value) if of_numbers and isinstance(value, str) else value
+    if isinstance(number, Decimal) and number.is_finite() and math.isinf(float(number)):
+        raise EncodeError(f"{text_of(value):.60} is too large for SQLite, which would take it for infinite")
     if isinstance(value, datetime):
         return value.isoformat(" ")
     if isinstance(value, date | time | timedelta | Decimal):
