@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import httpx
 import psutil
@@ -109,9 +110,9 @@ class Scheduled:
         self._killed.append(part)  # which nobody waits for before the end: its number must not become another's
         os.killpg(part.pid, signal.SIGKILL)
 
-    def _answers(self) -> bool:
+    def _answers(self, path: str = "/api/v2/monitor/health") -> bool:
         with suppress(httpx.HTTPError):
-            return self._request("GET", "/api/v2/monitor/health").is_success
+            return self._request("GET", path).is_success
         return False
 
     def wait_until(self, look: Callable[[], object], longest_seconds: float = _LONGEST_SECONDS) -> Any:
@@ -205,6 +206,34 @@ class Scheduled:
         """The windows of a DAG, as the endpoint lists them."""
         path = f"/async-rest/windows?dag_id={dag_id}"
         return self._request("GET", path, headers=self._signed_in("admin")).json()["windows"]
+
+    def serve_2(self) -> None:
+        """Start the web server of 2, which its tests but one do without; return when it answers."""
+        words = ("webserver", "--workers", "1", "--hostname", "127.0.0.1", "--port", self.url.rpartition(":")[2])
+        self.run("webserver", *words, AIRFLOW__WEBSERVER__BASE_URL=self.url)
+        self.wait_until(lambda: self._answers("/health"))  # it makes the roles
+        for name, role in zip(_USERS, ("Admin", "Public"), strict=True):
+            names = ("--firstname", name, "--lastname", name, "--email", f"{name}@example.com")
+            self.command("users", "create", "--username", name, "--password", name, "--role", role, *names)
+
+    def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
+        """The links that Airflow shows on a task instance."""
+        if VERSION >= (3,):
+            path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/links"
+            return self._request("GET", path, headers=self._signed_in("admin")).json()["extra_links"]
+        with self.browser() as client:
+            return client.get(f"/api/v1/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/links").json()
+
+    @contextmanager
+    def browser(self, user: str | None = "admin") -> Iterator[httpx.Client]:
+        """Ask as a user's browser does: 2 has sessions, 3 tokens."""
+        with httpx.Client(base_url=self.url, trust_env=False, timeout=60) as client:
+            if VERSION >= (3,):
+                client.headers.update(self._signed_in(user))
+            elif user is not None:
+                mark = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/login/").text)[1]
+                client.post("/login/", data={"username": user, "password": user, "csrf_token": mark})
+            yield client
 
     def token(self, user: str = "admin") -> str:
         """Sign in."""

@@ -194,7 +194,7 @@ def served(application):
         yield f"http://127.0.0.1:{port}"
     finally:
         made.should_exit = True
-        thread.join(30)
+        thread.join(60)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def open_as(server, browser):
         user = SimpleAuthManagerUser(username=name, role={"ann": "user", "vic": "viewer"}[name])
         page = open_page(browser, server, get_auth_manager().generate_jwt(user), **look)
         opened.append(page)
-        page.context.set_default_timeout(30_000)
+        page.context.set_default_timeout(120_000)
         return page
 
     yield make

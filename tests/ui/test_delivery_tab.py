@@ -1,6 +1,7 @@
 """The tab Delivery by a user's clicks: a real browser before Airflow's own application, and dead letters in a folder."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from ui.conftest import HOSTILE, PROGRESS, REPORT, letter, opened
@@ -173,3 +174,21 @@ def test_on_a_phone_one_line_says_what_it_is_made_for(open_as, failed):
     tab = wide.get_by_role("region", name="Delivery")
     table = tab.get_by_role("table", name="Dead letters")
     assert table.bounding_box()["width"] > 0.9 * tab.bounding_box()["width"]
+
+
+def test_figures_of_an_earlier_try_say_so_and_its_replay_is_in_the_history(open_as, failed, dag_runs):
+    """XCom could not be written since; and the page is loaded for the first time."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    path = failed("older", replays={"1": {"sent": 9, "delivered": 2, "failed": 7}})
+    began = {"start_date": datetime(2999, 1, 1, tzinfo=UTC)}
+    with create_session() as session:
+        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "older").values(**began))
+    page = opened(open_as(), path)
+    page.get_by_text("What is shown here is older than the last try, which has left no report").wait_for()
+    assert page.get_by_text("It failed; its log says why").is_visible()
+    page.get_by_role("table", name="History").get_by_text("sent again 9: 2 delivered, 7 failed again").wait_for()
+    assert page.get_by_text(REPORT["error"]).count() == 0
+    assert page.complaints == []

@@ -359,7 +359,7 @@ def test_history_has_tries_and_replays_the_latest_first():
     ]
     by = {"dag_id": "replay", "run_id": "r", "task_id": "t", "map_index": -1}
     replays = [{"at": "2026-03-02T00:00:00Z", "by": by, "delivered": 2, "failed": 1, "left": 1}]
-    found = ran(STEP, "historyOf", tries[:2], replays, {"sent": 1, "delivered": 1, "failed": 0})
+    found = ran(STEP, "historyOf", tries[:2], replays, {"2": {"sent": 1, "delivered": 1, "failed": 0}})
     assert [(each["name"], each["state"], each["text"]) for each in found] == [
         ("Try 2", "success", "sent again 1: 1 delivered, 0 failed again"),
         ("Replay", "up_for_retry", "2 delivered, 1 failed again, 1 left"),
@@ -375,11 +375,35 @@ def test_history_keeps_what_an_earlier_try_has_sent_again_and_has_each_try_once(
     tries.append({"try_number": 2, "state": "running", "start_date": "2026-03-02T00:00:00Z", "end_date": None})
     sent = {"1": {"sent": 3, "delivered": 2, "failed": 1}}
     for shown in (tries, tries[::-1]):
-        found = ran(STEP, "historyOf", shown, None, None, None, sent)
+        found = ran(STEP, "historyOf", shown, None, sent)
         assert [(each["name"], each["state"], each["text"]) for each in found] == [
             ("Try 2", "running", ""),
             ("Try 1", "failed", "sent again 3: 2 delivered, 1 failed again"),
         ]
+
+
+ONE, OTHER = {"sent": 3, "delivered": 2, "failed": 1}, {"sent": 1, "delivered": 1, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    ("ended", "try_number", "figures", "found"),
+    [
+        (True, 3, {"replay": OTHER, "replays": {"2": ONE, "3": OTHER}}, {"2": ONE, "3": OTHER}),
+        (True, 4, {"replays": {"2": ONE, "3": OTHER}}, {"2": ONE, "3": OTHER}),  # the last one was no replay
+        (False, 3, {"replay": OTHER, "replays": {"2": ONE, "3": OTHER}}, {"2": ONE}),  # it is under way
+        (False, 4, {"replay": OTHER, "replays": {"2": ONE, "3": OTHER}}, {"2": ONE, "3": OTHER}),
+        (True, 3, {"replay": OTHER}, {"3": OTHER}),  # an older report
+        (True, 3, {}, {}),
+    ],
+)
+def test_what_tries_have_sent_again_stands_in_the_report(ended, try_number, figures, found):
+    task = {
+        "ended": ended,
+        "figures": figures,
+        "report": figures,
+        "instance": {"try_number": try_number, "state": "failed"},
+    }
+    assert ran("delivery_data.js", "replaysOf", task) == found
 
 
 @pytest.mark.parametrize(("number", "these"), [(1, "this one"), (2, "these 2"), (1200, "these 1,200"), (None, "these")])

@@ -11,7 +11,7 @@ import { differences, isDeliveredLater, lastReplay, nextStep } from "./next_step
 import { Preview } from "./preview.js";
 import { Progress } from "./progress.js";
 import { Actions } from "./replay.js";
-import { Later, Why } from "./why.js";
+import { Later, Older, Why } from "./why.js";
 import {
   failuresOf,
   isFetch,
@@ -180,6 +180,7 @@ function Task({ scope, task, refresh }) {
     React.Fragment,
     null,
     !open && h(Why, { task, step, replay, actions }),
+    h(Older, { task }),
     h(Waiting, { task }),
     h(Replaying, { task, asked: open }),
     h(Later, { task, replay }),

@@ -253,13 +253,12 @@ const onceEach = (tries) =>
 /**
  * What has happened to a window, the latest first.
  *
- * @param tries of Airflow; @param replays by other tasks; @param replay what the last try has sent again, if anything;
- * @param waits for a quota, as the report has them; @param sent what earlier tries have sent again, by their number.
+ * @param tries of Airflow; @param replays by other tasks; @param sent what tries have sent again, by their number;
+ * @param waits for a quota, as the report has them.
  * @returns of each `at`, `name`, `state`, `text`, and `by`, the task instance of another task.
  */
-export function historyOf(tries, replays, replay, waits, sent = {}) {
-  const last = Math.max(...tries.map(({ try_number: which }) => which));
-  const known = replay ? { ...sent, [last]: replay } : sent;
+export function historyOf(tries, replays, sent, waits) {
+  const known = sent ?? {};
   const own = onceEach(tries).map(({ try_number: which, state, start_date: at, end_date: end }) => ({
     at: end ?? at,
     name: `Try ${which}`,

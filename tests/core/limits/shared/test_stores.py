@@ -320,3 +320,23 @@ async def test_a_pooler_may_give_each_transaction_another_session(postgres):
         assert (await stores[0].take(0, 0)).granted == 4 * 10 * 3
         for store in stores:
             await store.close()
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+async def test_a_database_may_isolate_its_transactions_more_than_it_has_to(postgres, isolation):
+    address = replace(address_of(postgres), options={"server_settings": {"default_transaction_isolation": isolation}})
+    stores = [store_at(address, f"api {isolation}", parse_limits("1000/s, 100000/d")) for _ in range(4)]
+    try:
+        for store in stores:
+            await store.open(lambda _: None)
+
+        async def take(store):
+            for _ in range(30):
+                await store.take(1, 1)
+            await store.pause(0.0)
+
+        await asyncio.gather(*map(take, stores))
+        assert (await stores[0].take(0, 0)).granted == 120
+    finally:
+        for store in stores:
+            await store.close()
