@@ -90,11 +90,18 @@ def test_axe_finds_nothing_in_what_is_ours(page_of, defined, dag_runs, failed, d
     page.get_by_role("alertdialog").get_by_role("button", name="Cancel").wait_for()
     found["a replay is asked for"] = violations(page, "dialog[open]")
 
-    dag_runs("holes", ("failed", report(8, 3, reasons={"http_422": 3})), ("success", report(10)), days=(0, 20))
+    ended = [("failed", report(8, 3, reasons={"http_422": 3})), ("failed", report(8, complete=False, error="away"))]
+    begun = [
+        ("running", None, report(3, complete=False)),
+        ("queued", None),
+        ("success", report(0)),
+        ("success", report(10)),
+    ]
+    dag_runs("holes", *ended, *begun, days=(0, 1, 2, 3, 4, 24))
     defined("holes", CronDataIntervalTimetable("0 0 * * *", timezone="UTC"))
     page.goto("/dags/holes/plugin/windows")
-    page.get_by_label("All that can go on (1)").click()
-    page.get_by_role("button", name="Resume the windows (1)", disabled=False).wait_for()
+    page.get_by_label("All that can go on (2)").click()
+    page.get_by_role("button", name="Resume the windows (2)", disabled=False).wait_for()
     found["Windows"] = violations(page, "section[aria-label=Windows]")
     page.get_by_role("button", name=re.compile("^Backfill these")).click()
     page.get_by_role("alertdialog").get_by_text("Airflow would make 19 runs").wait_for()
@@ -104,8 +111,9 @@ def test_axe_finds_nothing_in_what_is_ours(page_of, defined, dag_runs, failed, d
     dag_runs("waits", ("up_for_reschedule", None, report(4, complete=False, waits=[wait])), **RECENT)
     dag_runs("orders", ("failed", report(8, 3, reasons={"http_422": 3})), **RECENT)
     dag_runs("sensors", ("success", report(12_345)), **RECENT)
+    dag_runs("prices", ("success", report(1)), is_paused=True, **RECENT)
     page.goto("/plugin/deliveries")
-    page.get_by_role("table", name="Deliveries").wait_for()
+    page.get_by_role("table", name="Deliveries").get_by_text("paused", exact=True).wait_for()
     found["Deliveries"] = violations(page, "section[aria-label=Deliveries]")
     assert {where: what for where, what in found.items() if what} == {}
     assert page.complaints == []

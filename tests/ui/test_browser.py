@@ -251,7 +251,7 @@ def test_the_bar_moves_while_rows_are_posted(stage, page, worked):
         assert tab.get_by_text(word).first.is_visible(), word
     page.reload()  # Airflow's own header is of before the task began
     page.get_by_text(re.compile(r"^[\d,]+ of about [\d,]+ items$")).wait_for()
-    photograph(page, "delivery-running", 680)
+    photograph(page, "delivery-running", 720)
     page.get_by_role("heading", name=re.compile(r"^All [\d,]+ items delivered$")).wait_for()
     assert page.complaints == []
 

@@ -53,7 +53,7 @@ def test_the_right_action_is_the_primary_one(state, figures, more, primary):
         (only("connection", complete=False), {}, ["whether the API is up", "Host and Port", "not read to its end"]),
         (only("connection", complete=False), {"fetches": True}, ["whether the API is up", "not read to its end"]),
         (only("http_404", skipped=3), {}, ["look at the path"]),
-        (only("http_404", complete=False, error=f"{ASKS} Is the path right?"), {}, ["All failed for one cause. The window"]),
+        (only("http_404", complete=False, error=f"{ASKS} Is the path right?"), {}, ["All failed for one cause: correct it first. The window"]),
         (only("http_404", complete=False, error=f"{ASKS}"), {}, ["look at the path", "not read to its end"]),
         (only("http_404", error="2 of 2 items failed (2 http_404): Did you mean /v2?"), {}, ["look at the path"]),
         (only("schema", complete=False), {"replayable": 0}, ["correct the rows", "not read to its end"]),

@@ -110,12 +110,13 @@ function Backfill({ dagId, stretch, zone, open, onClose, onMade }) {
 
 function Line({ stretch, zone, onBackfill }) {
   const name = nameOfStretch(stretch, zone);
+  const what = stretch.holes === 1 ? "Backfill this" : "Backfill these";
   return h(
     C.Flex,
     { as: "li", align: "center", gap: 3, wrap: "wrap" },
     h(C.Text, { as: "span" }, `${name}: never run`),
     h(C.Text, { as: "span", color: "fg.muted", fontSize: "sm" }, counted(stretch.holes, "window")),
-    h(C.Button, { size: "xs", variant: "outline", "aria-label": `Backfill these: ${name}`, onClick: onBackfill }, "Backfill these"),
+    h(C.Button, { size: "xs", variant: "outline", "aria-label": `${what}: ${name}`, onClick: onBackfill }, what),
   );
 }
 

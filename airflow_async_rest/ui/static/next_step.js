@@ -68,7 +68,7 @@ const ASKS_ALREADY = /^at least 90 % of the last .*\?$/s;
 function oneCause({ delivered = 0, reasons, error }) {
   const names = reasonsOf({ reasons }).map(([name]) => name);
   if (delivered > 0 || names.length !== 1) return null;
-  if (ASKS_ALREADY.test(error ?? "")) return "All failed for one cause.";
+  if (ASKS_ALREADY.test(error ?? "")) return "All failed for one cause: correct it first.";
   const known = Object.hasOwn(CAUSES, names[0]) ? CAUSES[names[0]] : "what the API says";
   return `All failed for one cause, ${names[0]}: look at ${known}.`;
 }
