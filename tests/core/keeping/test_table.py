@@ -1045,7 +1045,7 @@ def page_of(seen, of_try, failing_items):
     [None, CursorPages("cursor"), NumberedPages(pages="pages", concurrent=True)],
     ids=["one page", "one after the other", "side by side"],
 )
-@pytest.mark.parametrize("mode", ["append", "upsert", "replace"])
+@pytest.mark.parametrize("mode", ["append", *(pytest.param(mode, marks=MANY) for mode in ("upsert", "replace"))])
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=MANY) for seed in range(1, 4))])
 def test_stops_kills_and_failures_of_all_kinds_neither_lose_nor_double_a_row(api, tmp_path, mode, seed, paged):
     chance, database = random.Random(f"{mode} {seed}"), Database(mode, [OLD, OLDER])

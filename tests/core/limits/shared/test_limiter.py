@@ -255,6 +255,7 @@ def test_nothing_is_sent_while_the_store_is_away_and_it_goes_on_soon_without_a_b
 MANY_TASKS = [("10/s", [4] * 8), ("100/s", [4] * 8), ("400/s", [16] * 8), ("2/s", [2] * 30), ("60/m", [16] * 4)]
 
 
+@_OF_MANY
 @every_row(("limit", "workers"), MANY_TASKS)
 @every_row("is_away", [False, True])
 def test_a_store_that_forgets_what_it_handed_out_makes_no_burst(limit, workers, is_away):
