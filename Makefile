@@ -8,6 +8,10 @@ INSTALLED := $(VENV)/.installed
 # slow to start; the longest come first, as tests/durations.json has them: RECORD_DURATIONS=1 make test writes it again.
 AT_ONCE = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 PROCESSES := 4
+# $(call tests,python,which): in CI, a machine of two cores that others share, what fails is named and run once more, alone:
+# what fails twice fails.
+tests = $(1) -m pytest $(2) $(AT_ONCE) || \
+  { test -n "$$CI" && $(1) -m pytest $(2) --last-failed --last-failed-no-failures none; }
 # What is imported is compiled once, and not by every process again: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -21,17 +25,17 @@ sigkill: $(INSTALLED)
 	@$(BIN)/python -m demo.sigkill
 
 test: lint fast peers
-	$(BIN)/python -m pytest -m "not fast and not release" $(AT_ONCE)
+	$(call tests,$(BIN)/python,-m "not fast and not release")
 
 # What is slow by nature: the wheel, the benchmarks, many kills, memory, a search for secrets in all that is left behind.
 release-test: peers
-	$(BIN)/python -m pytest -m release $(AT_ONCE)
+	$(call tests,$(BIN)/python,-m release)
 
 # The engine alone, without Airflow, and without what is slow by nature: less than half a minute on two cores. Here few
 # tests wait, and each process has to collect all of them first: three are faster than four.
 fast: PROCESSES := 3
 fast: $(INSTALLED)
-	$(BIN)/python -m pytest tests/core -m fast $(AT_ONCE)
+	$(call tests,$(BIN)/python,tests/core -m fast)
 
 # The same on every Python that .ci/pythons finds. Each has its own environment, with what the group core-tests
 # names and no more, in the tested versions; all of these have wheels for 3.11 to 3.13.
@@ -43,7 +47,7 @@ FOUND = $(patsubst $*=%,%,$(filter $*=%,$(PYTHONS)))
 pythons: $(VERSIONS:%=$(VENV)/pythons/%/.installed)
 	@passed=; failed=; for version in $(VERSIONS); do \
 	  $(VENV)/pythons/$$version/bin/python -VV; \
-	  if $(VENV)/pythons/$$version/bin/python -m pytest tests/core -m "not release" $(AT_ONCE); \
+	  if $(call tests,$(VENV)/pythons/$$version/bin/python,tests/core -m "not release"); \
 	  then passed="$$passed $$version"; else failed="$$failed $$version"; fi; done; \
 	echo "Core tests passed on Python:$${passed:- none}; failed on:$${failed:- none}"; test -n "$$passed" -a -z "$$failed"
 
@@ -64,8 +68,9 @@ matrix: $(INSTALLED)
 # Each database that the package knows, by one suite. Some of their drivers are compiled, which needs Debian's
 # libmariadb-dev, pkg-config and a compiler; where a server is not installed, its tests are skipped.
 DIALECTS := $(addprefix tests/databases/dialects/,duckdb mysql snowflake)
+databases: PROCESSES := 2
 databases: $(VENV)/databases/.installed
-	$(VENV)/databases/bin/python -m pytest tests/every_database $(DIALECTS) -n 2 --dist loadfile
+	$(call tests,$(VENV)/databases/bin/python,tests/every_database $(DIALECTS))
 
 $(VENV)/databases/.installed: pyproject.toml constraints-databases.txt | $(INSTALLED)
 	$(BIN)/uv venv -q --clear --python $(BIN)/python $(@D) || $(BIN)/python -m venv --clear $(@D)

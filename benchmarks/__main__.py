@@ -31,6 +31,7 @@ from benchmarks import (
     shared_limit,
     single,
     stages,
+    tabs,
     worker_queue,
 )
 from benchmarks.database import SHARED
@@ -56,10 +57,11 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "mapped": mapped.measure,
     "memory": memory.measure,
     "ids": ids.measure,
+    "tabs": tabs.measure,
 }
 
 # Each of their runs starts another Airflow, or many processes, which is too slow for a test; they can still be named.
-_SLOW_TO_START = frozenset({"shared", "mapped", "memory", "ids"})
+_SLOW_TO_START = frozenset({"shared", "mapped", "memory", "ids", "tabs"})
 _DRAWN = frozenset({"single", "bulk"})
 
 

@@ -60,6 +60,9 @@ FEATURES = {
         "test_the_state_of_a_task_is_served",
         "test_windows_are_listed_with_what_became_of_them",
     ),
+    "links to pages of their own, where there are no tabs": (
+        "test_links_lead_to_pages_where_there_is_no_place_for_tabs",
+    ),
     "the tabs Delivery and Windows, and a replay": ("test_the_tabs_are_drawn", "test_the_tabs_are_used_in_a_browser"),
 }
 

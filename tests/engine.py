@@ -97,8 +97,11 @@ def make_job(api, path, rows=250, **settings) -> Job:
 
 
 def within(**bounds) -> Bounds:
-    """Bounds of a test's job: after a stop it hardly waits for requests, which hang then in most tests."""
-    return Bounds(**{"grace_seconds": 0.05, **bounds})
+    """Bounds of a test's job: after a stop it hardly waits for requests, which hang then in most tests.
+
+    Nothing else hangs in most of them, so a machine that stands still for a moment is waited for.
+    """
+    return Bounds(**{"grace_seconds": 0.05, "observer_seconds": 30.0, **bounds})
 
 
 def run_within(patch, **bounds):

@@ -9,11 +9,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 @asynccontextmanager
 async def serving(serve):
     """Serve connections by hand; return the URL."""
-    writers = []
+    connections = []
 
     async def accept(reader, writer):
-        writers.append(writer)
-        with suppress(asyncio.IncompleteReadError, ConnectionError):  # the client has ended it
+        connections.append((asyncio.current_task(), writer))
+        # The client has ended it, or the test.
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             await serve(reader, writer)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
@@ -21,9 +22,12 @@ async def serving(serve):
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-        for writer in writers:
+        for task, writer in connections:
             writer.transport.abort()
-        await asyncio.sleep(0.01)  # they are gone with the next turns of the loop
+            task.cancel()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+        await asyncio.gather(*(task for task, _ in connections))
 
 
 async def read_request(reader):

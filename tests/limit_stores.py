@@ -9,6 +9,7 @@ from math import floor
 import pytest
 from checkout import skip_or_fail
 from pgbouncer import running_pgbouncer
+from programs import free_port
 
 from airflow_async_rest.core.limits.shared.postgres_store import PostgresStore
 from airflow_async_rest.core.limits.shared.redis_store import RedisStore
@@ -53,7 +54,7 @@ def running_redis(*options: str):
     if shutil.which("redis-server") is None:
         skip_or_fail("redis-server is not installed")
     pytest.importorskip("redis", reason="the client redis is not installed")
-    redis = Redis(*options)
+    redis = Redis(*options, port=free_port())
     try:
         yield redis
     finally:

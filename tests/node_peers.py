@@ -3,13 +3,13 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from checkout import REPOSITORY, skip_or_fail
+from programs import free_port
 
 MODULES = REPOSITORY / ".venv" / "peers" / "node_modules"
 PROGRAMS = REPOSITORY / "tests" / "peers"
@@ -39,8 +39,7 @@ def running_peer(program: str, *packages: str) -> Iterator[str]:
 def running_mockoon(environment: Path) -> Iterator[str]:
     """Run Mockoon with a file of routes, which it completes where it must; yields its URL."""
     need_peer("@mockoon/cli")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     address = ["--hostname", "127.0.0.1", "--port", str(port)]
     options = ["--repair", "--disable-log-to-file", "--disable-admin-api"]
     command = [MODULES / ".bin" / "mockoon-cli", "start", "--data", environment, *address, *options]

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from checkout import skip_or_fail
 # It outlives a kill of the run, which closes its input: then the server ends too, and its folder goes.
 _GUARD = 'folder=$1; shift; "$@" < /dev/null & cat > /dev/null; kill -KILL $!; wait; rm -rf "$folder"'
 _SBIN = "/usr/sbin:/usr/local/sbin"
+# What the system gives to whoever asks for any port is above these, so that nobody is given one of them meanwhile.
+_PORTS = range(20_000, 30_000)
 
 
 def program(name: str, package: str) -> str:
@@ -36,8 +39,11 @@ def as_user(user: int) -> list[str]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
+    """Return a port of this machine on which nobody listens, for a server that must be told its own."""
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError("all ports are taken")
 
 
 @contextmanager

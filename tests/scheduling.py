@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,9 +13,11 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import httpx
 import psutil
+from programs import free_port
 from shared_postgres import Postgres
 
 VERSION = tuple(map(int, version("apache-airflow").split(".")))
@@ -25,12 +26,6 @@ _AIRFLOW = str(Path(sys.executable).parent / "airflow")
 _PARTS = (("scheduler", "--skip-serve-logs"),) + ((("dag-processor",), ("api-server",)) if VERSION >= (3,) else ())
 _USERS = ("admin", "viewer")  # whose passwords are the same
 _LONGEST_SECONDS, _LOOK_SECONDS = 240, 0.2
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Scheduled:
@@ -45,7 +40,7 @@ class Scheduled:
 
     def __init__(self, home: Path, database: Postgres, settings: Mapping[str, str]) -> None:
         self._home, self._database = home, database
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self._parts: list[subprocess.Popen] = []
         self._killed: list[subprocess.Popen] = []
         self._env = os.environ | {
@@ -115,9 +110,9 @@ class Scheduled:
         self._killed.append(part)  # which nobody waits for before the end: its number must not become another's
         os.killpg(part.pid, signal.SIGKILL)
 
-    def _answers(self) -> bool:
+    def _answers(self, path: str = "/api/v2/monitor/health") -> bool:
         with suppress(httpx.HTTPError):
-            return self._request("GET", "/api/v2/monitor/health").is_success
+            return self._request("GET", path).is_success
         return False
 
     def wait_until(self, look: Callable[[], object], longest_seconds: float = _LONGEST_SECONDS) -> Any:
@@ -211,6 +206,34 @@ class Scheduled:
         """The windows of a DAG, as the endpoint lists them."""
         path = f"/async-rest/windows?dag_id={dag_id}"
         return self._request("GET", path, headers=self._signed_in("admin")).json()["windows"]
+
+    def serve_2(self) -> None:
+        """Start the web server of 2, which its tests but one do without; return when it answers."""
+        words = ("webserver", "--workers", "1", "--hostname", "127.0.0.1", "--port", self.url.rpartition(":")[2])
+        self.run("webserver", *words, AIRFLOW__WEBSERVER__BASE_URL=self.url)
+        self.wait_until(lambda: self._answers("/health"))  # it makes the roles
+        for name, role in zip(_USERS, ("Admin", "Public"), strict=True):
+            names = ("--firstname", name, "--lastname", name, "--email", f"{name}@example.com")
+            self.command("users", "create", "--username", name, "--password", name, "--role", role, *names)
+
+    def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
+        """The links that Airflow shows on a task instance."""
+        if VERSION >= (3,):
+            path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/links"
+            return self._request("GET", path, headers=self._signed_in("admin")).json()["extra_links"]
+        with self.browser() as client:
+            return client.get(f"/api/v1/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/links").json()
+
+    @contextmanager
+    def browser(self, user: str | None = "admin") -> Iterator[httpx.Client]:
+        """Ask as a user's browser does: 2 has sessions, 3 tokens."""
+        with httpx.Client(base_url=self.url, trust_env=False, timeout=60) as client:
+            if VERSION >= (3,):
+                client.headers.update(self._signed_in(user))
+            elif user is not None:
+                mark = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/login/").text)[1]
+                client.post("/login/", data={"username": user, "password": user, "csrf_token": mark})
+            yield client
 
     def token(self, user: str = "admin") -> str:
         """Sign in."""

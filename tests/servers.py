@@ -64,7 +64,7 @@ class Api:
     loop: asyncio.AbstractEventLoop | None = None
     left: Callable[[], Awaitable[None]] | None = None
 
-    def wait_for(self, condition: Callable[["Api"], bool], seconds: float = 30) -> None:
+    def wait_for(self, condition: Callable[["Api"], bool], seconds: float = 60) -> None:
         """Wait until something is true of the server; the bound only ends a broken test."""
         with self.reached:
             assert self.reached.wait_for(lambda: condition(self), seconds), "the server never saw it"
@@ -83,7 +83,7 @@ class Api:
 
     def wait_until_left(self) -> None:
         """Wait until nobody is connected: what a killed process has sent may be read after its end."""
-        asyncio.run_coroutine_threadsafe(self.left(), self.loop).result(30)
+        asyncio.run_coroutine_threadsafe(self.left(), self.loop).result(60)
 
     def reset(self) -> None:
         self.seen.clear()
@@ -158,14 +158,14 @@ def running_api(answer=None, ssl_context=None):
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     try:
         yield api
     finally:
         loop, stop = loops[0]
         loop.call_soon_threadsafe(stop.set)
-        ended.wait(10)
-        thread.join(10)
+        ended.wait(60)
+        thread.join(60)
 
 
 @contextmanager
@@ -191,7 +191,7 @@ def raw_server(answer: bytes = b"", ssl_context=None, end="close", before_end=No
                         connection.recv(65536)
                         connection.sendall(answer)
                         if before_end:
-                            before_end.wait(10)
+                            before_end.wait(60)
                         if end == "reset":
                             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                         if end == "goodbye":
@@ -205,7 +205,7 @@ def raw_server(answer: bytes = b"", ssl_context=None, end="close", before_end=No
         with suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)  # close() alone would leave accept() waiting
         listening.close()
-        thread.join(10)
+        thread.join(60)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def wheel(tmp_path_factory) -> Path:
 def test_the_wheel_has_the_whole_package_and_nothing_else(wheel):
     package = {
         str(path.relative_to(REPOSITORY))
-        for kind in ("*.py", "ui/static/*.js")
+        for kind in ("*.py", "ui/static/*.js", "ui/pages/*.html")
         for path in (REPOSITORY / "airflow_async_rest").rglob(kind)
     }
     assert f"-{airflow_async_rest.__version__}-" in wheel.name

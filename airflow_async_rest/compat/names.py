@@ -7,7 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow.sdk import Asset, BaseHook, BaseOperator, ObjectStoragePath, XComArg, get_current_context
+    from airflow.models.xcom import XComModel
+    from airflow.sdk import (
+        Asset,
+        BaseHook,
+        BaseOperator,
+        BaseOperatorLink,
+        ObjectStoragePath,
+        XComArg,
+        get_current_context,
+    )
     from airflow.sdk.configuration import conf
     from airflow.sdk.crypto import get_fernet
     from airflow.sdk.definitions.asset import AssetRef
@@ -31,8 +40,10 @@ __all__ = [
     "AssetRef",
     "BaseHook",
     "BaseOperator",
+    "BaseOperatorLink",
     "ObjectStoragePath",
     "XComArg",
+    "XComModel",
     "conf",
     "get_current_context",
     "get_fernet",
@@ -53,8 +64,10 @@ _PLACES = {
     "AssetRef": ("airflow.sdk.definitions.asset", "airflow.sdk:Asset", "airflow.datasets:Dataset"),  # 3; 3; 2
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),  # 3.1; 2 and 3.0
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),  # 3; 2
+    "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),  # 3; 2
     "ObjectStoragePath": ("airflow.sdk", "airflow.io.path"),  # 3; 2
     "XComArg": ("airflow.sdk", "airflow.models.xcom_arg"),  # 3; 2
+    "XComModel": ("airflow.models.xcom", "airflow.models.xcom:BaseXCom"),  # 3; 2
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),  # 3.2; 2 to 3.1
     "get_current_context": ("airflow.sdk", "airflow.operators.python"),  # 3; 2
     "get_fernet": ("airflow.sdk.crypto", "airflow.models.crypto"),  # 3.2; 2 to 3.1

@@ -4,10 +4,6 @@ import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from fastapi import HTTPException
-
-from airflow_async_rest.compat.core_api import NOT_KNOWN
-
 try:  # from 3.3 on
     from airflow.models.task_state_store import TaskStateStoreModel as _Stored
 except ImportError:  # before: workers have none, either
@@ -26,7 +22,7 @@ def task_exists(session: Any, dag_id: str, run_id: str, task_id: str, map_index:
     try:
         from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415  (it has all of Airflow's tables)
     except ImportError as error:
-        raise HTTPException(501, NOT_KNOWN) from error
+        raise _not_known() from error
 
     place = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
     return session.scalar(select(TaskInstance.task_id).filter_by(**place)) is not None
@@ -98,8 +94,16 @@ def _routes() -> Any:
     try:
         from airflow.api_fastapi.core_api.routes.public import task_state_store  # noqa: PLC0415
     except ImportError as error:
-        raise HTTPException(501, NOT_KNOWN) from error
+        raise _not_known() from error
     return task_state_store
+
+
+def _not_known() -> Exception:
+    from fastapi import HTTPException  # noqa: PLC0415  (2.11 has none, and asks for nothing that needs it)
+
+    from airflow_async_rest.compat.core_api import NOT_KNOWN  # noqa: PLC0415
+
+    return HTTPException(501, NOT_KNOWN)
 
 
 def iter_values(

@@ -10,6 +10,7 @@ from airflow_async_rest.connections.diagnosis import diagnose
 from airflow_async_rest.connections.limits.check import check_shared_limit
 from airflow_async_rest.connections.limits.shared_limit import SharedLimit, limiting_of, quota_headers_of
 from airflow_async_rest.connections.probe import probe
+from airflow_async_rest.connections.secrets import without_known_secrets
 from airflow_async_rest.connections.signing import signer_of
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
@@ -41,7 +42,8 @@ def check_connection(hook: RestConnection) -> tuple[bool, str]:
         return False, f"{error}."
     except ConfigurationError as error:
         # The one that is tested from the form has an id made up by Airflow.
-        return False, str(error).replace(f"connection {hook.http_conn_id!r}", "the connection")
+        said = str(error).replace(f"connection {hook.http_conn_id!r}", "the connection")
+        return False, without_known_secrets(said)
     except Exception as error:  # noqa: BLE001  (its text may hold anything: only its kind is told)
         return False, f"the test ended with {type(error).__name__}, which says nothing about the connection."
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_async_rest.compat.names import BaseHook
+from airflow_async_rest.compat.secrets_masker import is_name_of_secret
 from airflow_async_rest.connections.auth_types import STATIC, auth_type_of, key_text
 from airflow_async_rest.connections.base_url import build_base_url
 from airflow_async_rest.connections.extra import fields_of_http, parsed, plain_flag
@@ -138,7 +139,7 @@ class RestConnection(BaseHook):
         """Return a field of text; empty where it is not filled in. :raises ConfigurationError: when it is no text."""
         value = self.options().get(name, "")
         if not isinstance(value, str):
-            raise self._wrong(name, value, "write a text")
+            raise self._wrong(name, "***" if is_name_of_secret(name) else value, "write a text")
         return value.strip()
 
     def private_key(self) -> str:
@@ -267,6 +268,10 @@ def find_connection(argument: str, conn_id: Any) -> Any:
     except Exception as error:
         if "not found" not in str(error).lower() and "defined" not in str(error).lower():
             raise
+        if "@" in conn_id:  # a URI, with its password before that
+            raise ConfigurationError(
+                f"{argument}='***': write the id of an Airflow connection, and its URI into that connection."
+            ) from None
         raise ConfigurationError(
             f"{argument}={conn_id!r}: there is no such connection; add it under Admin > Connections, with "
             f"'airflow connections add', or as AIRFLOW_CONN_{conn_id.upper()}."

@@ -46,7 +46,7 @@ def signer_of(hook: RestConnection, settings: ClientSettings, headers: Mapping[s
             case _ if kind in TOKENS:
                 return Bearer(token_source(hook, token_endpoint(hook, settings), _mask), on_token=_mask)
             case "hmac":
-                return _hmac(hook, settings)
+                return _hmac(hook, settings, headers)
             case "aws_sigv4":
                 return _sigv4(hook, settings, headers)
             case _:
@@ -69,7 +69,7 @@ def token_endpoint(hook: RestConnection, settings: ClientSettings) -> TokenEndpo
             f"auth_type={hook.auth_type()!r} needs token_url: write the URL that gives tokens, such as "
             "https://login.example.com/oauth2/token."
         )
-    further = _token_params(options)
+    further = _token_params(hook.auth_type(), options)
     settings = replace(
         settings,
         secrets=settings.secrets | secrets_in_parameters(further) | secrets_in_query(url),
@@ -91,9 +91,10 @@ def token_endpoint(hook: RestConnection, settings: ClientSettings) -> TokenEndpo
     )
 
 
-def _token_params(options: Mapping[str, Any]) -> dict[str, Any]:
+def _token_params(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     further = _mapping(options, "token_params", _EXAMPLE_OF_PARAMS)
-    if wrong := next((name for name in _OF_GRANT if name in further), None):
+    said = [name for name in _OF_GRANT if (kind, name) != ("oauth2_jwt", "client_secret")]  # its password is the key
+    if wrong := next((name for name in said if name in further), None):
         raise ConfigurationError(f"token_params has {wrong!r}, which auth_type and password say: leave it out.")
     return {name: _parameter(name, value) for name, value in further.items() if value is not None}
 
@@ -152,12 +153,12 @@ def _check_claims(claims: Mapping[str, Any]) -> None:
         )
 
 
-def _hmac(hook: RestConnection, settings: ClientSettings) -> Hmac:
+def _hmac(hook: RestConnection, settings: ClientSettings, headers: Mapping[str, str]) -> Hmac:
     key = (hook.connection.password or "").strip("\r\n")
     if not key:
         raise ConfigurationError("auth_type='hmac' takes its secret from the password: fill in Password.")
     fields = HmacFields.of(_mapping(hook.options(), "hmac", '{"headers": {"X-Signature": "{signature}"}}'))
-    return Hmac(fields, key, hook.connection.login or "", settings.address)
+    return Hmac(fields, key, hook.connection.login or "", settings.address, headers=headers)
 
 
 def _sigv4(hook: RestConnection, settings: ClientSettings, headers: Mapping[str, str]) -> SigV4:

@@ -35,8 +35,9 @@ class StopSwitch:
             self.error = error
         if self._cancel is not None:
             _cancel_aside(self._cancel)
-        if self._loop is not None and self._pulled is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._pulled.set)
+        if self._loop is not None and self._pulled is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed, maybe only now: there is nothing left to end
+                self._loop.call_soon_threadsafe(self._pulled.set)
 
     async def wait(self) -> None:
         """Return when it is pulled."""

@@ -23,11 +23,13 @@ from airflow_async_rest.compat.core_api import (
     readable_dags,
     with_visible_xcom,
 )
+from airflow_async_rest.compat.ui import HAS_TABS
 from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.tasks.storage.folders import TaskScope, shows_payloads
 from airflow_async_rest.ui import letters, state_endpoints
+from airflow_async_rest.ui.pages import routes
 from airflow_async_rest.ui.state_endpoints import Answer, MapIndex
 
 _MOST_WINDOWS = 5_000
@@ -37,6 +39,8 @@ _MOST_DAGS = 50
 app = FastAPI(title="airflow-provider-async-rest", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
 app.mount(f"/static/{__version__}", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
 app.include_router(state_endpoints.router)
+if not HAS_TABS:
+    app.include_router(routes.router)
 
 
 def _scope(dag_id: str, run_id: str, task_id: str, map_index: MapIndex = -1) -> TaskScope:

@@ -8,11 +8,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from airflow.models.xcom import XComModel
 from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
-from airflow_async_rest.compat.names import resolve_xcom_backend
+from airflow_async_rest.compat.names import XComModel, resolve_xcom_backend
 from airflow_async_rest.core.letters.part_files import read_ahead
 from airflow_async_rest.tasks.storage.folders import TaskScope
 from airflow_async_rest.ui.letters import FolderAwayError, FolderRefusedError, last_replay
@@ -110,19 +109,26 @@ def as_date(text: Any) -> datetime | None:
 
 
 def pushed_values(session: Session, task: TaskInstanceId) -> dict[str, Any]:
-    """Return what a task instance has pushed of :data:`PUSHED`; not what is something else, or cannot be read."""
-    lines = session.execute(
-        select(XComModel.key, XComModel.value)
+    """Return what a task instance has pushed of :data:`PUSHED`; not what is something else, or cannot be read.
+
+    With a report comes ``pushed_at``: where XCom cannot be written, that of an earlier try may still be there.
+    """
+    asked = session.execute(
+        select(XComModel.key, XComModel.value, XComModel.timestamp)
         .where(XComModel.key.in_(PUSHED), func.length(cast(XComModel.value, Text)) < _LONGEST_PUSHED)
         .filter_by(**task._asdict())
     )
+    lines = asked.all()
     found = {line.key: _value_of(line) for line in lines}
     for key, value in found.items():
         if isinstance(value, str):
             with suppress(Exception):  # whatever the storage raises
                 found[key] = kept_elsewhere(value, _LONGEST_PUSHED)
     found = {key: value for key, value in found.items() if isinstance(value, PUSHED[key])}
-    return {key: value for key, value in found.items() if key != _REPORT or is_report(value)}
+    if _REPORT in found and not is_report(found[_REPORT]):
+        del found[_REPORT]
+    pushed_at = [line.timestamp.isoformat() for line in lines if line.key == _REPORT and _REPORT in found]
+    return {**found, **({"pushed_at": pushed_at[0]} if pushed_at else {})}
 
 
 def kept_elsewhere(reference: str, longest: int = _LONGEST) -> Any:

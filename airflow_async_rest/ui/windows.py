@@ -9,15 +9,17 @@ from typing import Any
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
+from airflow_async_rest.compat.names import XComModel
 from airflow_async_rest.compat.task_states import serialized_dag
+from airflow_async_rest.compat.ui import run_after
 from airflow_async_rest.ui.reports import LEFT_BY_ALL, Failed, failures_in, is_report, replays_of, reports_of, window_of
 from airflow_async_rest.ui.schedule.due import missing_runs
 from airflow_async_rest.ui.states import Place, TaskInstanceId, progress_of
 
+_RUN_AFTER = run_after(DagRun)
 _RUN_STATE = DagRun._state.label("run_state")  # noqa: SLF001  (its public name is no column)
 _OPERATORS = ("SqlToRestOperator", "RestToSqlOperator")
 _MOST_IN_PROGRESS = 1_000
@@ -30,14 +32,26 @@ _MOST_TASKS_WITH_LIMITS = 50
 
 
 def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
+    """Return the windows of a DAG's tasks that deliver or fetch, and what is known of its schedule.
+
+    :param limit: most task instances that are given.
+    :return: that of :func:`newest_windows`, and ``timetable`` (its class and its zone, or None), ``missing`` (see
+        :func:`~airflow_async_rest.ui.schedule.due.missing_runs`), ``limits`` (task -> the rate limit of its newest
+        run, where it had one).
+    """
+    found = newest_windows(session, dag_id, limit)
+    timetable = timetable_of(serialized_dag(session, dag_id)) if found["tasks"] else None
+    missing = _missing(session, dag_id, timetable, found["windows"])
+    return {**found, "timetable": timetable, "missing": missing, "limits": _limits(session, dag_id, found["windows"])}
+
+
+def newest_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
     """Return the windows of a DAG's tasks that deliver or fetch, the newest runs' first.
 
     :param limit: most task instances that are given.
     :return: ``tasks`` (ids), ``windows`` (one for each task instance; ``replay`` is the last one of its dead letters by
         another task, since it has ended; ``run_start`` and ``run_end`` are the run's own data interval), ``truncated``
-        (whether there are more), ``timetable`` (its class and its zone, or None), ``missing`` (see
-        :func:`~airflow_async_rest.ui.schedule.due.missing_runs`), ``limits`` (task -> the rate limit of its newest
-        run, where it had one).
+        (whether there are more).
     """
     tasks = _task_ids(session, dag_id)
     found = session.execute(
@@ -51,36 +65,31 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
             DagRun.run_type,
             DagRun.data_interval_start.label("start"),
             DagRun.data_interval_end.label("end"),
-            DagRun.run_after,
+            _RUN_AFTER.label("run_after"),
             TaskInstance.start_date.label("started_at"),
             TaskInstance.end_date.label("ended_at"),
             TaskInstance.try_number,
         )
         .join(DagRun, (DagRun.dag_id == TaskInstance.dag_id) & (DagRun.run_id == TaskInstance.run_id))
         .where(TaskInstance.dag_id == dag_id, TaskInstance.task_id.in_(tasks))
-        .order_by(DagRun.run_after.desc(), DagRun.id.desc(), TaskInstance.task_id, TaskInstance.map_index)
+        .order_by(_RUN_AFTER.desc(), DagRun.id.desc(), TaskInstance.task_id, TaskInstance.map_index)
         .limit(limit + 1)
     ).all()
     reports = _reports(session, dag_id, tasks, {line.run_id for line in found})
     reports = {**_progress(session, dag_id, [line for line in found if _place(line) not in reports]), **reports}
     replays = _replays(dag_id, found[:limit], reports)
     windows = [_window(line, reports.get(_place(line)), replays.get(_place(line))) for line in found[:limit]]
-    timetable = timetable_of(serialized_dag(session, dag_id)) if tasks else None
-    return {
-        "tasks": tasks,
-        "windows": windows,
-        "truncated": len(found) > limit,
-        "timetable": timetable,
-        "missing": _missing(session, dag_id, timetable, found[:limit]),
-        "limits": _limits(session, dag_id, found),
-    }
+    return {"tasks": tasks, "windows": windows, "truncated": len(found) > limit}
 
 
-def _missing(session: Session, dag_id: str, timetable: dict[str, str] | None, lines: Sequence[Any]) -> list[Any]:
+def _missing(
+    session: Session, dag_id: str, timetable: dict[str, str] | None, windows: Sequence[Mapping[str, Any]]
+) -> list[Any]:
     """Find the runs between the first and the last of these that the schedule has asked for, and that are not there."""
-    if timetable is None or not lines:
+    if timetable is None or not windows:
         return []
-    return missing_runs(session, dag_id, timetable["zone"], lines[-1].run_after, lines[0].run_after)
+    since, until = (datetime.fromisoformat(windows[place]["run_after"]) for place in (-1, 0))
+    return missing_runs(session, dag_id, timetable["zone"], since, until)
 
 
 def timetable_of(dag: Mapping[str, Any]) -> dict[str, str] | None:
@@ -113,9 +122,13 @@ def _progress(session: Session, dag_id: str, lines: Sequence[Any]) -> dict[Place
     return _only_reports(progress_of(session, dag_id, begun))
 
 
-def _limits(session: Session, dag_id: str, lines: Sequence[Any]) -> dict[str, Any]:
+def _limits(session: Session, dag_id: str, windows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Find the rate limit of each task's newest run that has begun: only what shows while it runs has it."""
-    newest = {line.task_id: _place(line) for line in reversed(lines) if line.try_number}
+    newest = {
+        each["task_id"]: (each["run_id"], each["task_id"], each["map_index"])
+        for each in reversed(windows)
+        if each["try_number"]
+    }
     places = list(newest.values())[:_MOST_TASKS_WITH_LIMITS]
     found = _only_reports(progress_of(session, dag_id, places))
     return {task: report["rate_limit"] for (_, task, _), report in found.items() if report.get("rate_limit")}

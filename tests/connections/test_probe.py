@@ -82,7 +82,7 @@ def tunnel_to(url):
             thread.start()
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
             listening.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        thread.join(60)
 
     return running()
 
@@ -96,8 +96,8 @@ def test_a_server_that_never_answers_ends_with_the_connections_timeout(api):
 def test_timeouts_longer_than_a_person_waits_are_cut(api):
     api.answer = lambda seen: "hang"
     settings = ClientSettings(api.url, request_timeout_seconds=3600, connect_timeout_seconds=3600)
-    finding = probe(settings, Patience(request_seconds=0.05))
-    assert str(finding.outcome) == "no complete answer within 0.05 s (request_timeout_seconds)"
+    finding = probe(settings, Patience(request_seconds=1.0))  # a machine may stand still for half of it
+    assert str(finding.outcome) == "no complete answer within 1 s (request_timeout_seconds)"
 
 
 def test_redirects_in_a_circle_that_are_slow_each_are_bounded_together(api):
@@ -118,8 +118,8 @@ class Slow:
 
     async def sign(self, request):
         if self.what_waits == "loop":
-            self.ended.wait(10)
-        await (asyncio.to_thread(self.ended.wait, 10) if self.what_waits == "thread" else asyncio.sleep(10))
+            self.ended.wait(60)
+        await (asyncio.to_thread(self.ended.wait, 60) if self.what_waits == "thread" else asyncio.sleep(60))
         return request
 
     async def refused(self, response):
@@ -150,7 +150,7 @@ def test_a_name_server_that_hangs_does_not_hold_the_test(monkeypatch):
 
     def hang(*_, flags=0, **__):
         if flags != socket.AI_NUMERICHOST:  # which asks no server
-            ended.wait(10)
+            ended.wait(60)
         raise OSError
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)

@@ -97,6 +97,7 @@ def test_client_credentials_are_sent_as_the_fields_say(hook, api, tmp_path, fiel
         ({"password": PEM, "jwt_claims": {"aud": ["https://login", "x"]}}, {"aud": ["https://login", "x"]}),
         ({"password": PEM, "jwt_claims": '{"sub": "ann"}'}, {"iss": "me", "sub": "ann"}),
         ({"password": PEM, "scope": "a b"}, {"iss": "me", "sub": "me", "scope": "a b"}),
+        ({"password": PEM, "token_params": {"client_id": "box", "client_secret": SECRET}}, {"iss": "me"}),
     ],
 )
 def test_an_assertion_is_exchanged_for_a_token(hook, api, tmp_path, fields, claims):
@@ -107,6 +108,7 @@ def test_an_assertion_is_exchanged_for_a_token(hook, api, tmp_path, fields, clai
     assert "Authorization" not in seen.headers
     assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
     assert form.get("scope") == fields.get("scope")
+    assert fields.get("token_params", {}).items() <= form.items()
     audience = claims.get("aud", f"{api.url}/token")
     audience = audience[0] if isinstance(audience, list) else audience
     made = jwt.decode(form["assertion"], KEY.public_key(), algorithms=["ES256"], audience=audience)
@@ -124,7 +126,7 @@ WRONG = [
     (CLIENT | {"token_url": ""}, "needs token_url: write the URL that gives tokens"),
     (CLIENT | {"token_url": "/token"}, "token_url cannot be read: write the whole URL"),
     (CLIENT | {"token_url": "https://me:s3cretpass@login/token"}, "token_url cannot be read"),
-    (CLIENT | {"token_url": 5}, "token_url=5: write a text"),
+    (CLIENT | {"token_url": 5}, "token_url='***': write a text"),
     (CLIENT | {"login": ""}, "takes the client id from the login"),
     (CLIENT | {"password": ""}, "takes the client secret from the password"),
     (CLIENT | {"client_auth": "post"}, "client_auth='post': write one of basic, body"),
@@ -132,10 +134,14 @@ WRONG = [
     (CLIENT | {"token_params": {"client_secret": "s3cretpass"}}, "token_params has 'client_secret'"),
     (CLIENT | {"auth_type": "oauth2"}, "auth_type='oauth2': write one of none, basic"),
     (CLIENT | {"token_params": {"refresh_token": "s3cretpass"}}, "token_params has 'refresh_token'"),
+    (JWT | {"token_params": {"assertion": "s3cretpass"}}, "token_params has 'assertion'"),
     (REFRESH, "needs refresh_token: sign in once"),
     (REFRESH | {"login": "", "refresh_token": "s3cretpass"}, "takes the client id from the login"),
     (REFRESH | {"refresh_token": "s3cretpass"}, "needs rate_limit_conn_id: a refresh token may be used up"),
     (REFRESH | {"refresh_token": "s3cretpass", "rate_limit_conn_id": "none"}, "needs a fernet_key in [core] of airflow.cfg"),
+    (REFRESH | {"refresh_token": ["s3cretpass"]}, "refresh_token='***': write a text"),
+    (JWT | {"private_key": {"type": "service_account", "private_key": "s3cretpass"}}, "private_key='***': write a text"),
+    (HMAC | {"hmac": {"secret": "s3cretpass"}}, "hmac: secret='***': write one of text, base64, hex"),
     (JWT | {"login": ""}, "takes who signs in (the claim iss) from the login"),
     (JWT | {"password": "s3cretpass"}, "the private key is no PEM text"),
     (JWT | {"jwt_claims": [1]}, "jwt_claims is a list"),
@@ -511,7 +517,7 @@ def test_a_token_is_masked_in_airflows_logs_from_its_beginning(hook, api, tmp_pa
 
     Login(api)
     deliver(hook(**CLIENT), dead_letter_path=str(tmp_path))
-    [thread.join(10) for thread in threading.enumerate() if thread.name == "async-rest-mask"]
+    [thread.join(60) for thread in threading.enumerate() if thread.name == "async-rest-mask"]
     assert "t0ken-of-the-test" in known_secrets()
 
 
@@ -527,7 +533,7 @@ def test_airflow_may_take_its_time_to_mask_a_token(hook, api, tmp_path, monkeypa
     monkeypatch.setattr("airflow_async_rest.connections.signing.mask_in_logs", wait)
     try:
         assert deliver(found, dead_letter_path=str(tmp_path))["delivered"] == 5
-        assert asked.wait(10)
+        assert asked.wait(60)
     finally:
         goes_on.set()
 

@@ -57,7 +57,13 @@ WITHOUT = {
 }
 _ATTRIBUTES = {name for name in WITHOUT if name.startswith((_RUNNING, _OPERATOR)) or name.rpartition(".")[0] in WITHOUT}
 # The same of versions before 3.3, which goes with them.
-_OLDER = {"airflow.stats.Stats"}
+_OLDER = {
+    "airflow.auth.managers.models.resource_details.DagAccessEntity",
+    "airflow.auth.managers.models.resource_details.DagDetails",
+    "airflow.stats.Stats",
+    "airflow.utils.session.create_session",
+    "airflow.www.extensions.init_auth_manager.get_auth_manager",
+}
 _DOCUMENTED = (
     *("airflow.plugins_manager.", "airflow.providers."),
     *("airflow.sdk.configuration.", "airflow.sdk.exceptions.", "airflow.sdk.log.", "airflow.sdk.observability."),

@@ -1,7 +1,9 @@
 """What the engine's tests share. Nothing here, or in the tests beside it, imports Airflow."""
 
+import asyncio
 import inspect
 import logging
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import aiohttp
@@ -69,6 +71,15 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.texts.append(f"{record.levelname} {record.getMessage()}")
+
+
+@pytest.fixture
+async def clock(monkeypatch):
+    """The event loop's clock. It stands still until ``clock.now`` is changed: no machine is too slow for it."""
+    loop = asyncio.get_running_loop()
+    clock = SimpleNamespace(now=loop.time())
+    monkeypatch.setattr(loop, "time", lambda: clock.now)
+    return clock
 
 
 @pytest.fixture

@@ -60,8 +60,13 @@ def test_at_most_three_chunks_are_read_while_nothing_is_delivered(api, tmp_path)
 
 
 def test_requests_in_flight_are_exactly_as_many_as_allowed(api, tmp_path):
+    together = asyncio.Event()
+
     async def answer(seen):
-        await asyncio.sleep(0.01)
+        if api.in_flight == 23:
+            together.set()
+        await asyncio.wait_for(together.wait(), 30)
+        await asyncio.sleep(0.01)  # time for one too many
         return 200
 
     api.answer = answer
@@ -75,7 +80,7 @@ def test_a_store_that_hangs_costs_neither_the_delivery_nor_the_dead_letters(api,
     store.set = lambda key, value: forever.wait()
     api.answer = lambda seen: 422 if seen.path == "/x/7" else 200
     with pytest.raises(FailuresError):
-        run(make_job(api, tmp_path, bounds=within(at_end_seconds=0.2)), store)
+        run(make_job(api, tmp_path, bounds=within(at_end_seconds=2.0)), store)
     assert len(api.delivered) == 249
     assert DeadLetterFolder(tmp_path).read() == {7: "http_422"}
     forever.set()

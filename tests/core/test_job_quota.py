@@ -33,6 +33,18 @@ def test_an_apis_own_names_are_heeded(tmp_path, api):
     assert counting.refused == 0
 
 
+def test_a_refusal_says_for_how_long_in_an_apis_own_headers(tmp_path, api, lines):
+    from aiohttp import web
+
+    left = [429]
+    told = {"X-Quota-Left": "0", "X-Quota-Reset": "0.2"}
+    api.answer = lambda seen: web.Response(status=left.pop(), headers=told) if left else 200
+    names = (QuotaHeaders("X-Quota-Left", "X-Quota-Reset"),)
+    job = make_job(api, tmp_path, 20, log=lines.log, retry=RequestRetry(max_attempts=2), quota_headers=names)
+    assert counts(run(job, Store())) == [20, 20, 0, 0]
+    assert "INFO The API asks for a pause of 0.2 s: all requests wait." in lines.texts
+
+
 def test_what_an_api_says_without_sense_changes_nothing(tmp_path, api, lines):
     from aiohttp import web
 

@@ -15,7 +15,7 @@ from sqlglot import exp
 app = fakesnow.server.app
 _merge, _times, _execute = fakesnow.transforms.merge, fakesnow.arrow.timestamp_to_sf_struct, FakeSnowflakeCursor.execute
 # Snowflake's are five minutes.
-_IDLE_SECONDS = 1
+_IDLE_SECONDS = 5  # a client that is only slow must not be taken for one that is gone
 # Of a whole table; all of a database count as one here.
 _LOCKING = re.compile(r"\s*(UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 _locking = threading.Lock()

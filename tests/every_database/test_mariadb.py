@@ -312,7 +312,7 @@ def test_what_is_not_read_to_its_end_is_not_sent(database):
     next(streamed)
     start = time.monotonic()
     streamed.close()
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 60  # to its end, it would be minutes
     assert database.administer("SELECT id FROM information_schema.processlist WHERE user <> 'root'") == []
 
 
@@ -333,7 +333,7 @@ def test_a_connection_that_is_not_let_in_again_is_broken_off_to_cancel(database)
     database.administer("ALTER USER loader@'127.0.0.1' WITH MAX_USER_CONNECTIONS 1")
     try:
         reading_.cancel()
-        thread.join(20)
+        thread.join(60)
     finally:
         database.administer("ALTER USER loader@'127.0.0.1' WITH MAX_USER_CONNECTIONS 0")
     assert not thread.is_alive()

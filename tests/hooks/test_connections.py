@@ -1,5 +1,7 @@
 """What a connection leads to: a file that must be there, and a provider that must be installed."""
 
+from urllib.parse import quote
+
 import pytest
 
 from airflow_async_rest.core.errors import ConfigurationError
@@ -26,6 +28,29 @@ def test_an_sqlite_file_that_is_there_is_read(connect, tmp_path, name):
     (path := tmp_path / name).touch()
     connect("source_db", conn_type="sqlite", host=str(path))
     assert list(chunks("SELECT 1 AS id")) == [[{"id": 1}]]
+
+
+@pytest.mark.parametrize("name", ["a#b.db", "a%41.db", "a?b.db", "a%20b.db"])
+def test_a_file_whose_name_is_no_part_of_a_uri_is_read_as_one_writes_it_there(connect, tmp_path, name):
+    (tmp_path / name).touch()
+    connect("source_db", conn_type="sqlite", host=f"{tmp_path}/{quote(name)}")
+    assert list(chunks("SELECT 1 AS id")) == [[{"id": 1}]]
+    connect("source_db", conn_type="sqlite", host=f"{tmp_path}/{name}")
+    with pytest.raises(
+        ConfigurationError, match="there is no SQLite file .* or # in its name is written %25, %3F or %23"
+    ):
+        list(chunks("SELECT 1 AS id"))
+    assert list(tmp_path.iterdir()) == [tmp_path / name]
+
+
+@pytest.mark.parametrize("host", [".", "file:source.db"])
+def test_what_is_there_and_no_file_is_said_to_be_none(connect, tmp_path, monkeypatch, host):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "source.db").touch()
+    connect("source_db", conn_type="sqlite", host=host)
+    with pytest.raises(ConfigurationError, match=f"there is no SQLite file '{host}'"):
+        list(chunks("SELECT 1 AS id"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "source.db"]
 
 
 @pytest.mark.parametrize("host", ["", ":memory:"])

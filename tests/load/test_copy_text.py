@@ -119,6 +119,11 @@ def test_a_list_as_an_array(values, text):
         (Kind.BOOLEAN, [True, None, "yes"], "true\n\\N\nyes\n"),
         (Kind.JSON, ["a", 1, None, []], '"a"\n1\n\\N\n[]\n'),
         (Kind.DATE, [date(2026, 7, 1), "2026-07-01T12:00:00Z"], "2026-07-01\n2026-07-01T12:00:00Z\n"),
+        (
+            Kind.TIME_OF_DAY,
+            ["12:30", "12:30Z", "12:30+00:00", "12:30-00", "24:00", time(12), None],
+            "12:30\n12:30Z\n12:30+00:00\n12:30-00\n24:00\n12:00:00\n\\N\n",
+        ),
         (Kind.OTHER, [time(12), timedelta(seconds=1)], "12:00:00\nP0DT1S\n"),
         (Kind.ARRAY, ["{1,2}", (1, 2)], '{1,2}\n{"1","2"}\n'),
         (

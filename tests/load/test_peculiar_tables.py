@@ -96,6 +96,22 @@ def test_null_is_a_key_where_the_table_says_so(postgresql, case):
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    "other", ["things (id) NULLS NOT DISTINCT WHERE a > 9", "things (id, (a + 1)) NULLS NOT DISTINCT"]
+)
+def test_null_is_no_key_where_only_an_index_of_something_else_says_so(postgresql, other):
+    postgresql.create("id {int} UNIQUE, a {int}")
+    postgresql.execute(f"CREATE UNIQUE INDEX ON {other}")
+    postgresql.load([{"id": None, "a": 1}, {"id": None, "a": 2}], **UPSERT)
+    assert postgresql.rows("a") == [(1,), (2,)]
+
+
+def test_null_is_a_key_of_an_index_that_has_other_columns_with_it(postgresql):
+    postgresql.create("id {int}, a {int}")
+    postgresql.execute("CREATE UNIQUE INDEX ON things (id) INCLUDE (a) NULLS NOT DISTINCT")
+    assert postgresql.loader(**UPSERT).destination.nulls_are_equal
+
+
 @pytest.mark.parametrize("mode", ["append", "upsert"])
 def test_a_refused_row_is_found_among_those_whose_key_is_null(postgresql, mode):
     postgresql.create("id {int}, a {int} CHECK (a > 0), UNIQUE NULLS NOT DISTINCT (id)")

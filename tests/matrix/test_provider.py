@@ -15,7 +15,10 @@ from conftest import airflow, listed
 from scheduling import VERSION
 
 # Endpoints are an application of Airflow 3's API server.
-_OF_API_SERVER = tuple(f"airflow_async_rest.{name}" for name in ("ui", "compat.core_api", "compat.task_states"))
+_OF_API_SERVER = tuple(
+    f"airflow_async_rest.{name}"
+    for name in ("compat.core_api", "ui.endpoints", "ui.state_endpoints", "ui.deliveries", "ui.pages.routes")
+)
 _IMPORT_TIME = """
 import time
 import {first}

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from scheduling import VERSION, running_airflow
 from servers import running_api
-from ui.browser import browsing, open_page
+from ui.browser import browsing, open_page, photograph
 
 WINDOW = range(601, 1201)  # the rows of 1 March
 DAYS = {f"2026-03-0{day}": range(600 * day + 1, 600 * day + 601) for day in range(1, 8)}
@@ -216,4 +216,47 @@ def test_the_tabs_are_used_in_a_browser(airflow, api):
         page.locator(".cell[data-outcome=later]").wait_for()
         page.goto("/plugin/deliveries")
         page.get_by_role("table", name="Deliveries").get_by_role("link", name="looked_at").first.wait_for()
+        assert page.complaints == []
+
+
+def test_links_lead_to_pages_where_there_is_no_place_for_tabs(airflow, api):
+    if VERSION >= (3, 1):
+        pytest.skip("there are tabs from 3.1 on")
+    refusal = {"detail": "<b>no</b> sensor"}
+    api.answer = lambda seen: web.json_response(refusal, status=422) if ids([seen])[0] in {700, 800} else 200
+    airflow.command("dags", "trigger", "looked_at", "--run-id", "pages+1")
+    assert airflow.ended("looked_at", tries=1) == "failed"
+    if VERSION < (3,):
+        airflow.serve_2()
+    links = airflow.links("looked_at", "pages+1", "post")
+    assert set(links) == {"Delivery", "Windows"}
+    content = {name: url if VERSION < (3,) else url.replace("?", "/content?") for name, url in links.items()}
+    with airflow.browser() as admin:
+        delivery, windows = (admin.get(content[name]) for name in ("Delivery", "Windows"))
+        assert admin.get(content["Delivery"].replace("task_id=post", "task_id=none")).status_code == 404
+    assert (delivery.status_code, windows.status_code) == (200, 200)
+    shown = ("post: failed", "<dd>598</dd>", 'role="alert"', "no&lt;/b&gt; sensor", "measured/700", "http_422: 2")
+    assert [part for part in shown if part not in delivery.text] == [], delivery.text
+    assert "<b>" not in delivery.text
+    assert "run_id=pages%2B1" in windows.text
+    with airflow.browser(None) as nobody:
+        refused = nobody.get(content["Delivery"])
+        assert refused.status_code == 401 if VERSION >= (3,) else "/login" in refused.headers["location"]
+    if VERSION < (3,):
+        with airflow.browser("viewer") as public:
+            assert public.get(content["Delivery"]).status_code == 403
+    else:  # whose UI has the token, and a link sends none
+        _open_pages(airflow)
+
+
+def _open_pages(airflow):
+    with browsing() as browser:
+        page = open_page(browser, airflow.url, airflow.token())
+        page.goto("/dags/looked_at/runs/pages+1/tasks/post/details")
+        with page.expect_popup() as opened:
+            page.get_by_role("link", name="Delivery").click()
+        opened.value.get_by_role("table", name="Dead letters").get_by_text("/700").wait_for()
+        photograph(opened.value, "page-3.0")
+        opened.value.get_by_role("link", name="All windows of looked_at").click()
+        opened.value.get_by_role("table", name="Windows").wait_for()
         assert page.complaints == []

@@ -282,7 +282,7 @@ def test_jobs_at_once_leave_the_garbage_collector_as_it_was(places, connect, tmp
     before, together = gc.get_threshold(), threading.Barrier(2)
 
     def items():
-        together.wait(10)  # both have begun
+        together.wait(60)  # both have begun
         yield {"id": 1}
 
     with ThreadPoolExecutor(2) as pool:

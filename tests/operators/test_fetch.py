@@ -281,7 +281,7 @@ def test_whoever_stops_taking_long_after_the_last_chunk_leaves_no_thread_behind(
     chunks.close()
     for thread in threading.enumerate():
         if thread.name == "async-rest-database":
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
 

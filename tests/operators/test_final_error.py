@@ -30,6 +30,14 @@ def refusing(places, connect):
         ({"rate_limit": "25 per second"}, "rate_limit='25 per second'"),
         ({"http_conn_id": "nobody"}, "http_conn_id='nobody': there is no such connection"),
         ({"sql_conn_id": "nobody"}, "sql_conn_id='nobody': there is no such connection"),
+        (
+            {"sql_conn_id": "postgresql://me:s3cretpass@db/x"},
+            "sql_conn_id='***': write the id of an Airflow connection, and",
+        ),
+        (
+            {"http_conn_id": "https://me:s3cretpass@api"},
+            "http_conn_id='***': write the id of an Airflow connection, and",
+        ),
         ({"sql": "SELECT nothere AS id"}, 'the database refuses the sql: column "nothere" does not exist'),
         ({"endpoint": "x/{idd}"}, "endpoint names the column 'idd'"),
     ],
@@ -46,6 +54,7 @@ def test_what_never_began_says_why(places, supervisor, logged, arguments, words)
     assert report["error"] == progress["error"]
     log = logged()
     assert log.index(progress["error"][:40]) < log.index("Traceback")
+    assert "s3cretpass" not in log
 
 
 def test_a_timeout_before_the_job_says_so(places, supervisor, monkeypatch):

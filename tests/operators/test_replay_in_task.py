@@ -95,6 +95,23 @@ def test_a_task_that_succeeded_with_failures_goes_on_with_its_account(places, ac
     assert counts(accepted) == [100, 100, 0, 0, 0]
 
 
+def test_the_report_knows_of_the_replays_of_earlier_tries(places, failed):
+    """Which XCom does not: a retry and a Clear wipe it."""
+    places.answer = lambda seen: {"7": 422}.get(seen.path[-1], 200)
+    ask(failed)
+    assert clear(sql_to_rest(), failed)[0] == "failed"
+    first = {"sent": len(UNAVAILABLE + REFUSED), "delivered": len(UNAVAILABLE), "failed": len(REFUSED)}
+    assert (failed.report["replay"], failed.report["replays"]) == (first, {"2": first})
+    ask(failed)
+    assert clear(sql_to_rest(), failed, of_try=2)[0] == "failed"
+    second = {"sent": len(REFUSED), "delivered": 0, "failed": len(REFUSED)}
+    assert failed.report["replays"] == {"2": first, "3": second}
+    places.answer = lambda seen: 200
+    assert clear(sql_to_rest(), failed, of_try=3)[0] == "success"
+    assert "replay" not in failed.report
+    assert failed.report["replays"] == {"2": first, "3": second}
+
+
 def test_the_requests_are_those_that_failed_with_the_same_keys(places, supervisor):
     places.answer = lambda seen: 422
     run_try(sql_to_rest(sql="SELECT 1 AS id, 12345678901234567890.10::numeric AS exact"), supervisor)
@@ -238,17 +255,17 @@ def test_a_replay_that_is_killed_goes_on_with_the_rest(places, failed, monkeypat
 
     places.answer = answer
     victim = spawn_try("tasks", failed.path, 2)
-    victim.join(60)
+    victim.join(120)
     assert victim.exitcode == -signal.SIGKILL
     first = ids(places.seen)
     places.answer = lambda seen: 200
     monkeypatch.setenv("DIES_BEFORE_SUCCESS", "1")
     victim = spawn_try("tasks", failed.path, 3)
-    victim.join(60)
+    victim.join(120)
     assert victim.exitcode == -signal.SIGKILL
     monkeypatch.delenv("DIES_BEFORE_SUCCESS")
     last = spawn_try("tasks", failed.path, 4)
-    last.join(60)
+    last.join(120)
     assert last.exitcode == 0
     seen = ids(places.seen)
     assert set(seen) == set(UNAVAILABLE + REFUSED)

@@ -326,6 +326,10 @@ def test_sqlite_is_source_and_destination_at_once(places, supervisor, connect, t
         ({"items": "None"}, "items is null: the upstream task returned nothing"),
         ({"items": 7}, "items is 7; write a list"),
         ({"window_step": timedelta(0)}, "window_step=datetime.timedelta(0): write a positive length"),
+        (
+            {"window_step": timedelta(milliseconds=1)},
+            "window_step=datetime.timedelta(microseconds=1000) cuts the window into more than 10,000,000 steps",
+        ),
         ({"destination_table": "nowhere"}, "destination_table='nowhere': there is no such table"),
         ({"destination_conn_id": "nobody"}, "destination_conn_id='nobody': there is no such connection"),
         ({"columns": {"nope": "a"}}, "columns names 'nope', which the destination table does not have; it has: id,"),

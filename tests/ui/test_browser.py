@@ -155,6 +155,7 @@ def test_the_rejected_handful_is_replayed_now_that_the_api_takes_it(stage, page,
     page.get_by_role("button", name=f"{SEND_AGAIN} (3)").click()
     dialog = page.get_by_role("alertdialog")
     dialog.get_by_text("Send 3 dead letters again?").wait_for()
+    photograph(page, "delivery-replay", 900)
     dialog.get_by_role("button", name="Send 3 again").click()
     page.get_by_text("3 delivered, 0 failed again.").wait_for()
     assert page.get_by_role("table", name="Dead letters").count() == 0
@@ -164,6 +165,7 @@ def test_the_rejected_handful_is_replayed_now_that_the_api_takes_it(stage, page,
     history = page.get_by_role("table", name="History")
     assert history.get_by_text("sent again 3: 3 delivered, 0 failed again").is_visible()
     page.get_by_role("table", name="Delivered later").locator("tr.resolved").nth(2).wait_for()
+    photograph(page, "delivery-later", 1300)
     report = TaskRuns(stage.airflow, DAG, worked.saturday.run_id).xcom(TASK)
     day = ids_by_day(stage.socket_folder)[worked.saturday.day]
     assert (report["read"], report["delivered"], report["failed"]) == (len(day), len(day), 0)

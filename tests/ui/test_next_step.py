@@ -13,6 +13,9 @@ ALL = {**SOME, "read": 144, "delivered": 0, "failed": 144}
 DONE = {**SOME, "delivered": 100, "failed": 0, "reasons": {}, "error": None}
 
 
+ASKS = "at least 90 % of the last 200 items failed, the last one with http_404: 'Not found?'."
+
+
 def only(reason, **more):
     return {**ALL, "reasons": {reason: 144}, **more}
 
@@ -50,6 +53,9 @@ def test_the_right_action_is_the_primary_one(state, figures, more, primary):
         (only("connection", complete=False), {}, ["whether the API is up", "Host and Port", "not read to its end"]),
         (only("connection", complete=False), {"fetches": True}, ["whether the API is up", "not read to its end"]),
         (only("http_404", skipped=3), {}, ["look at the path"]),
+        (only("http_404", complete=False, error=f"{ASKS} Is the path right?"), {}, ["All failed for one cause. The window"]),
+        (only("http_404", complete=False, error=f"{ASKS}"), {}, ["look at the path", "not read to its end"]),
+        (only("http_404", error="2 of 2 items failed (2 http_404): Did you mean /v2?"), {}, ["look at the path"]),
         (only("schema", complete=False), {"replayable": 0}, ["correct the rows", "not read to its end"]),
         ({**only("http_404"), "reasons": {"http_404": 144, "timeout": 0}}, {}, ["look at the path"]),
         (only("constructor"), {}, ["look at what the API says"]),
@@ -183,8 +189,8 @@ def test_a_filter_says_nothing_of_all(before, page, known):
 @pytest.mark.parametrize(
     ("failed", "why"),
     [
-        (1, "Once the API takes it, the same request can go again; was the row wrong, resume."),
-        (2, "Once the API takes them, the same requests can go again; were the rows wrong, resume."),
+        (1, "Once the API takes it, the same request can go again; if the row was wrong, resume."),
+        (2, "Once the API takes them, the same requests can go again; if the rows were wrong, resume."),
     ],
 )
 def test_one_is_spoken_of_as_one(failed, why):
@@ -353,7 +359,7 @@ def test_history_has_tries_and_replays_the_latest_first():
     ]
     by = {"dag_id": "replay", "run_id": "r", "task_id": "t", "map_index": -1}
     replays = [{"at": "2026-03-02T00:00:00Z", "by": by, "delivered": 2, "failed": 1, "left": 1}]
-    found = ran(STEP, "historyOf", tries[:2], replays, {"sent": 1, "delivered": 1, "failed": 0})
+    found = ran(STEP, "historyOf", tries[:2], replays, {"2": {"sent": 1, "delivered": 1, "failed": 0}})
     assert [(each["name"], each["state"], each["text"]) for each in found] == [
         ("Try 2", "success", "sent again 1: 1 delivered, 0 failed again"),
         ("Replay", "up_for_retry", "2 delivered, 1 failed again, 1 left"),
@@ -369,11 +375,35 @@ def test_history_keeps_what_an_earlier_try_has_sent_again_and_has_each_try_once(
     tries.append({"try_number": 2, "state": "running", "start_date": "2026-03-02T00:00:00Z", "end_date": None})
     sent = {"1": {"sent": 3, "delivered": 2, "failed": 1}}
     for shown in (tries, tries[::-1]):
-        found = ran(STEP, "historyOf", shown, None, None, None, sent)
+        found = ran(STEP, "historyOf", shown, None, sent)
         assert [(each["name"], each["state"], each["text"]) for each in found] == [
             ("Try 2", "running", ""),
             ("Try 1", "failed", "sent again 3: 2 delivered, 1 failed again"),
         ]
+
+
+ONE, OTHER = {"sent": 3, "delivered": 2, "failed": 1}, {"sent": 1, "delivered": 1, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    ("ended", "try_number", "figures", "found"),
+    [
+        (True, 3, {"replay": OTHER, "replays": {"2": ONE, "3": OTHER}}, {"2": ONE, "3": OTHER}),
+        (True, 4, {"replays": {"2": ONE, "3": OTHER}}, {"2": ONE, "3": OTHER}),  # the last one was no replay
+        (False, 3, {"replay": OTHER, "replays": {"2": ONE, "3": OTHER}}, {"2": ONE}),  # it is under way
+        (False, 4, {"replay": OTHER, "replays": {"2": ONE, "3": OTHER}}, {"2": ONE, "3": OTHER}),
+        (True, 3, {"replay": OTHER}, {"3": OTHER}),  # an older report
+        (True, 3, {}, {}),
+    ],
+)
+def test_what_tries_have_sent_again_stands_in_the_report(ended, try_number, figures, found):
+    task = {
+        "ended": ended,
+        "figures": figures,
+        "report": figures,
+        "instance": {"try_number": try_number, "state": "failed"},
+    }
+    assert ran("delivery_data.js", "replaysOf", task) == found
 
 
 @pytest.mark.parametrize(("number", "these"), [(1, "this one"), (2, "these 2"), (1200, "these 1,200"), (None, "these")])

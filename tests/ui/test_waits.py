@@ -10,7 +10,7 @@ PROGRESS = {"read": 5, "delivered": 5, "waits": [{**WAIT, "why": "before"}, WAIT
 
 def task(state: str, progress):
     instance = {"state": state, "start_date": "2026-03-01T11:00:00+00:00"}
-    return {"instance": instance, "figures": progress, "progress": progress, "report": None}
+    return {"instance": instance, "figures": progress, "progress": progress, "report": None, "pushedAt": None}
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ WRONG = [
     *({"failed": value} for value in (None, "2", [1], {}, True, -3, 1.5)),
     *({"latency_ms": value} for value in (None, {}, [1], {"p50": "1", "p95": "2", "p99": {}})),
     *({"replay": value} for value in (None, [], "x", {"sent": "1"})),
+    *({"replays": value} for value in (None, [], "x", {"1": "x"}, {"1": {"sent": "1"}})),
     *({"elapsed_seconds": value, "rows_loaded": value, "items_per_second": value} for value in ("2", None, {}, -1)),
     *({"reasons": {"http_422": value}} for value in ("3", None, True, -3, {})),
     {"shared_limit": {"used": "x", "waiting": {}}, "expected": {"items": "x"}, "keys_ignored": "x", "updated_at": {}},
@@ -89,7 +90,7 @@ def look(report, sample=()) -> str:
         run_after: "2026-03-02", report: answers.pushed.return_value, replay: null }};
       const {{ rows }} = outcomes.arrange([window]);
       return JSON.stringify({{ task, step, trouble: next.troubleOf({{ state: "failed", figures, step }}),
-        history: next.historyOf([], null, figures?.replay, figures?.waits), rates: figures && rates.recentRates(figures),
+        history: next.historyOf([{{ try_number: 1, end_date: "2026-03-02" }}], null, found.replaysOf(task), figures?.waits), rates: figures && rates.recentRates(figures),
         sum: selection.sumOf(rows), chart: charts.chartOf(rows, {{ count: 5, seconds: 1 }}) }},
         (_, value) => (Number.isNaN(value) ? "NaN" : value));
     }})()"""

@@ -72,6 +72,7 @@ def limiting_of(hook: RestConnection, own: Any, *, longest_seconds: float, log: 
             limits,
             key=of,
             before=before,
+            own=of_task.rates,
             fallback=RateLimiter(fallback) if fallback else None,
             say=log.warning,
             longest_seconds=longest_seconds,

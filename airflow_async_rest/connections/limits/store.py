@@ -41,7 +41,8 @@ def store_address(conn_id: str) -> StoreAddress:
         )
     host, extra = connection.host or "localhost", _extra(conn_id, connection)
     if "://" in host or host.count(":") == 1:
-        raise _wrong(conn_id, "host", host, "write the host alone; the port has a field of its own")
+        advice = "write the host alone; port, login and password have fields of their own"
+        raise _wrong(conn_id, "host", "***" if "@" in host else host, advice)
     database, options = _of_kind[kind](conn_id, connection, extra)
     return StoreAddress(
         conn_id=conn_id,

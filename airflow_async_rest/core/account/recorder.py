@@ -259,11 +259,10 @@ class Recorder:
         """Rows that were taken and have no outcome."""
         return len(self._pending)
 
-    def replayed(self) -> dict[str, int]:
-        """Return what became of the dead letters that this try has sent again."""
+    def _note_replay(self) -> None:
         sent = len(self._again)
-        waiting = len(self._again & self._pending.keys())
-        return {"sent": sent, "delivered": self.delivered_now, "failed": sent - waiting - self.delivered_now}
+        settled = sent - len(self._again & self._pending.keys())
+        self.totals.note_replay({"sent": sent, "delivered": self.delivered_now, "failed": settled - self.delivered_now})
 
     def snapshot(self, *, letters: bool = True, last: bool = False) -> Snapshot:
         """Take the state of this moment; what it has is the caller's to write, and to confirm or give back.
@@ -277,6 +276,7 @@ class Recorder:
         if letters or resolved:
             records = self.unwritten.take()
         digest = self._digest.hexdigest() if self._digest else self._digest_before
+        self._note_replay()
         return Snapshot(
             self._position,
             digest,
@@ -330,6 +330,7 @@ class Recorder:
 
     def report(self) -> dict[str, Any]:
         """Return the window's numbers so far."""
+        self._note_replay()
         return {
             **self.totals.report(self.unfinished),
             "failed_items_omitted": self.totals.failures.total() - len(self._sample),

@@ -11,6 +11,8 @@ from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.letters.folder import ROW_REFUSED
 from airflow_async_rest.core.sending.meter import Meter
 
+_MOST_REPLAYS = 20  # the latest
+
 
 class Commit(StrEnum):
     """What became of what reading the rows has changed; it is committed only once all of them are settled."""
@@ -51,6 +53,8 @@ class Totals:
     :ivar commit: of what reading them has changed.
     :ivar is_after_clear: whether what is no longer dead is delivered later than the task itself would have done it.
     :ivar broken_off: items that failed in this try after a page of theirs was read.
+    :ivar replays: what came of the dead letters that the task has sent again because somebody chose them: number of the
+        try -> how many were ``sent``, ``delivered``, and ``failed``.
     :ivar last_messages: reason -> what was said of the last item, or row, that failed for it.
     """
 
@@ -67,6 +71,9 @@ class Totals:
         self.failed_now: Counter[str] = Counter()
         self.is_after_clear = False
         self.broken_off = 0
+        self.replays: dict[str, Mapping[str, int]] = dict(earlier.get("replays", {}))
+        self._replay: str | None = None
+        self._replayed_before: Mapping[str, int] = {}
         self.last_messages: dict[str, str] = {}
         self.meter = Meter(earlier.get("requests", 0), earlier.get("retries", 0), earlier.get("latencies"))
         self.rows = RowTotals(**earlier.get("rows", {})) if tally or "rows" in earlier else None
@@ -115,6 +122,20 @@ class Totals:
         self.reasons[reason] -= 1
         self.reasons += Counter()  # drops a reason that nobody has any more
 
+    def begin_replay(self, number: int) -> None:
+        """Note that a try sends chosen dead letters again. What an earlier sitting had on its way goes once more."""
+        self._replay = str(number)
+        before = self.replays.pop(self._replay, {})
+        self._replayed_before = {**before, "sent": before.get("delivered", 0) + before.get("failed", 0)}
+        self.note_replay({"sent": 0, "delivered": 0, "failed": 0})
+
+    def note_replay(self, counts: Mapping[str, int]) -> None:
+        """Note what came of them in this sitting, so far; nothing where the try is no replay."""
+        if self._replay is not None:
+            all_of_it = {name: self._replayed_before.get(name, 0) + count for name, count in counts.items()}
+            kept = {**self.replays, self._replay: all_of_it}
+            self.replays = dict(list(kept.items())[-_MOST_REPLAYS:])
+
     def resolve(self, count: int = 1) -> None:
         """Count dead letters that are delivered after all."""
         self.delivered_later += count if self.is_after_clear else 0
@@ -129,6 +150,7 @@ class Totals:
             "skipped": self.skipped,
             "complete": self.complete,
             **({"commit": self.commit} if self.commit else {}),
+            **({"replays": dict(self.replays)} if self.replays else {}),
             "reasons": dict(self.reasons),
             "requests": self.meter.requests,
             "retries": self.meter.retries,
@@ -159,6 +181,8 @@ class Totals:
             "items_per_second": round(self.delivered / elapsed, 1) if elapsed > 0 else 0.0,
             "latency_ms": self.meter.latencies.percentiles_ms(),
             "reasons": dict(self.failures.most_common()),
+            **({"replay": self.replays[self._replay]} if self._replay is not None else {}),
+            **({"replays": dict(self.replays)} if self.replays else {}),
             **(self._report_of_rows() if self.rows else {}),
         }
 

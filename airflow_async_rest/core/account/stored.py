@@ -8,7 +8,7 @@ from airflow_async_rest.core.letters.part_files import PartId, from_runs
 
 # More rows, or parts of dead letters, are in no checkpoint; a range of more would fill the memory.
 _MOST_NAMED = 10_000_000
-_BY_NAME = frozenset({"reasons", "latencies", "rows", "keys_ignored", "paths_not_found", "replay"})
+_BY_NAME = frozenset({"reasons", "latencies", "rows", "keys_ignored", "paths_not_found"})
 _COUNTS = frozenset({"read", "delivered", "already_there", "delivered_later", "skipped", "requests", "retries"})
 
 
@@ -25,6 +25,9 @@ def checked_totals(totals: Any) -> dict[str, Any]:
     :raises TypeError: when one is not what it should be; or ValueError, or ArithmeticError.
     """
     found = dict(totals)
+    for counts in found.get("replays", {}).values():
+        for count in counts.values():
+            whole_number(count)
     for name, value in found.items():
         if name in _COUNTS:
             whole_number(value)

@@ -30,7 +30,7 @@ class Waits:
     :param last: the try that has waited last.
     :param began: when the first wait of its series of tries did; None where none of these has waited.
     :param counts: of what that try has settled, where no checkpoint has them: those of
-        :class:`~airflow_async_rest.core.account.report.Totals`, or what its replay has come to.
+        :class:`~airflow_async_rest.core.account.report.Totals`.
     """
 
     latest: tuple[Wait, ...] = ()

@@ -16,7 +16,7 @@ from airflow_async_rest.core.encoding.charsets import decode_text, json_as_utf8
 from airflow_async_rest.core.errors import AnswerError, AnswerUnreadableError, ConfigurationError
 from airflow_async_rest.core.letters.lines import parse_exactly
 from airflow_async_rest.core.models import Response
-from airflow_async_rest.core.requests.headers import parse_content_type
+from airflow_async_rest.core.requests.headers import joined, parse_content_type
 from airflow_async_rest.core.sending.verdict import MAY_BE_CUT
 from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.transport.content_encoding import gunzip
@@ -201,7 +201,7 @@ def unpack_file(response: Response, bound: int) -> Response:
 
 def _is_called_gzip(response: Response) -> bool:
     # Some servers call what they pack only for the way by both names: then it is unpacked already.
-    return _content_type(response)[0] in _GZIP and "gzip" not in response.headers.get("Content-Encoding", "").lower()
+    return _content_type(response)[0] in _GZIP and "gzip" not in joined(response.headers, "Content-Encoding").lower()
 
 
 def parse_payload(response: Response, chosen: Format | None = None, *, exactly: bool = False) -> Any:

@@ -1,13 +1,12 @@
 """How a try takes on the account of those before it: rows are read, or the window's own dead letters sent again."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
-from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.account.report import Commit, Totals
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, FailuresError, StoppedError
 from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record
@@ -233,8 +232,9 @@ class Continuing:
             how += "; their dead letters cannot be read, and are counted as the database has them"
         return how
 
-    def begin(self, totals: Totals) -> None:
+    def begin(self, totals: Totals, this_try: Try | None) -> None:
         """Note that rows are about to be read."""
+        del this_try
         totals.complete = False
 
     def end(self, totals: Totals) -> None:
@@ -245,16 +245,6 @@ class Continuing:
         """Return why the window is not done, whatever failed; None where it is."""
         del totals, unfinished
         return None
-
-    def report(self, recorder: Recorder, before: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the report says besides. :param before: :meth:`settled` of the try's earlier sittings."""
-        del recorder, before
-        return {}
-
-    def settled(self, recorder: Recorder, before: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a later sitting of the try reports, too, and finds in no checkpoint."""
-        del recorder, before
-        return {}
 
 
 class Replaying(Continuing):
@@ -298,10 +288,12 @@ class Replaying(Continuing):
         del resume, is_done
         return "sending again what was asked for in Airflow's UI, and nothing else"
 
-    def begin(self, totals: Totals) -> None:
-        """Do nothing: whether every row was read stays as it was, and so in :meth:`end`."""
+    def begin(self, totals: Totals, this_try: Try | None) -> None:
+        """Count what is sent again. Whether every row was read stays as it was, and so in :meth:`end`."""
+        totals.begin_replay(this_try.number if this_try else 0)
 
-    end = begin
+    def end(self, totals: Totals) -> None:
+        """Do nothing."""
 
     def find_fault(self, totals: Totals, unfinished: int) -> FailuresError | None:
         """Return that rows are missing which only the task itself reads."""
@@ -312,16 +304,6 @@ class Replaying(Continuing):
             "rows: clear the task, and it goes on there",
             permanent=True,
         )
-
-    def report(self, recorder: Recorder, before: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what became of the dead letters, in all sittings of the try."""
-        earlier = before.get("replay", {})
-        return {"replay": {name: earlier.get(name, 0) + count for name, count in recorder.replayed().items()}}
-
-    def settled(self, recorder: Recorder, before: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the same without what is on its way: that is sent once more."""
-        counts = self.report(recorder, before)["replay"]
-        return {"replay": {**counts, "sent": counts["delivered"] + counts["failed"]}}
 
 
 CONTINUING, REPLAYING = Continuing(), Replaying()

@@ -12,7 +12,7 @@ from airflow_async_rest.core.errors import ConfigurationError
 # Pacing at exactly the limit lets timer jitter put one too many into a sliding second (measured: 202 of 200).
 PACE = 0.98
 # Of the time that the pace leaves, how much a place may be late: the rest is for what comes between it and the request.
-_LATE = 0.75
+_LATE = 0.6
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LIMIT = re.compile(r"\s*([0-9]{1,9})\s*/\s*(?:([smh])|d(?:\s+([A-Za-z][A-Za-z0-9_+/-]*))?)\s*")
 _MOST_LIMITS = 8

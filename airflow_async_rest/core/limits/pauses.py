@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from airflow_async_rest.core.requests.headers import joined, lines_of
+
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
 _SECONDS = re.compile(r"\s*s(?:ec(?:ond)?s?)?\s*$", re.IGNORECASE)
 # Numbers below the first are seconds from now, 31 years at most; from the second on, milliseconds since 1970.
@@ -51,6 +53,7 @@ def requested_pause(status: int, headers: Mapping[str, str], body: bytes, now: d
         # A 403 is about a limit only if it says so. A 429 beside a limit that is not used up is for another one.
         if used_up or (used_up is None and status == HTTPStatus.TOO_MANY_REQUESTS):
             pause = _first(headers, _RESETS, now)
+            pause = _of_policies(joined(headers, "RateLimit")) if pause is None else pause
     if pause is None and status == HTTPStatus.TOO_MANY_REQUESTS:
         pause = _of_body(body, now)
     return pause
@@ -58,9 +61,9 @@ def requested_pause(status: int, headers: Mapping[str, str], body: bytes, now: d
 
 def _first(said: Mapping[str, object], forms: "_Forms", now: datetime) -> float | None:
     for name, read in forms:
-        value = said.get(name)
-        if value is not None and (pause := read(value, now)) is not None:
-            return pause
+        pauses = [pause for value in lines_of(said, name) if (pause := read(value, now)) is not None]
+        if pauses:  # of a gateway's and the API's the longest: who comes earlier is refused again
+            return max(pauses)
     return None
 
 
@@ -151,9 +154,8 @@ class Policy(NamedTuple):
     unit: str = "requests"
 
 
-def policies(value: object) -> Iterator[Policy]:
+def policies(text: str) -> Iterator[Policy]:
     """Yield what each limit says: ``"hour";r=0;t=30, "day";r=9;t=80``; nothing for what cannot be read."""
-    text = str(value)
     if earlier := dict(_EARLIER.findall(text)):
         remaining, seconds, limit = (read_number(earlier.get(name)) for name in ("remaining", "reset", "limit"))
         yield Policy("", remaining, seconds, limit)
@@ -164,7 +166,7 @@ def policies(value: object) -> Iterator[Policy]:
         yield Policy(name.strip('"'), remaining, seconds, limit, window, said.get("qu", "requests"))
 
 
-def _of_policies(value: object, _now: datetime) -> float | None:
+def _of_policies(value: str) -> float | None:
     """Read the pause for the limit that is used up most; of several alike, for the one that lasts longest."""
     told = [(one.remaining, one.seconds) for one in policies(value)]
     found = [(remaining, seconds) for remaining, seconds in told if remaining is not None and seconds is not None]
@@ -175,8 +177,9 @@ def _of_policies(value: object, _now: datetime) -> float | None:
 def _is_used_up(headers: Mapping[str, str]) -> bool | None:
     """Return whether nothing remains of a limit; None when that is not said."""
     names = ("X-RateLimit-Remaining", "X-Rate-Limit-Remaining", "RateLimit-Remaining")
-    said = [number for name in names if (number := read_number(headers.get(name))) is not None]
-    if 0 in said or any(one.remaining == 0 for one in policies(headers.get("RateLimit", ""))):
+    lines = [line for name in names for line in lines_of(headers, name)]
+    said = [number for line in lines if (number := read_number(line)) is not None]
+    if 0 in said or any(one.remaining == 0 for one in policies(joined(headers, "RateLimit"))):
         return True
     return False if said else None
 
@@ -215,7 +218,6 @@ _RESETS: _Forms = (
     ("X-RateLimit-Reset", read_reset),
     ("X-Rate-Limit-Reset", read_reset),
     ("RateLimit-Reset", read_reset),
-    ("RateLimit", _of_policies),
 )
 _FIELDS: _Forms = (
     ("retry_after_ms", _milliseconds),

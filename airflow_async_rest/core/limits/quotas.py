@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.pauses import now_of_api, policies, read_number, read_reset
+from airflow_async_rest.core.requests.headers import joined, lines_of
 
 _LONGEST_SECONDS = 32 * 86_400.0  # a month; what is longer is no time
 # As long as more than this share of a limit remains, nobody is slowed down: a short job is over before.
@@ -69,9 +71,9 @@ def iter_quotas(headers: Mapping[str, str], families: tuple[QuotaHeaders, ...], 
     :param now: by our clock.
     """
     now = now_of_api(headers, now)
-    if (told := headers.get("RateLimit")) is not None:
-        wholes = {policy.name: policy for policy in policies(headers.get("RateLimit-Policy", ""))}
-        for policy in policies(told):
+    if "RateLimit" in headers:
+        wholes = {policy.name: policy for policy in policies(joined(headers, "RateLimit-Policy"))}
+        for policy in policies(joined(headers, "RateLimit")):
             whole = wholes.get(policy.name, policy)
             if whole.unit == policy.unit == "requests":
                 seconds = whole.window if policy.seconds is None else policy.seconds
@@ -79,9 +81,15 @@ def iter_quotas(headers: Mapping[str, str], families: tuple[QuotaHeaders, ...], 
                     yield _NO_SENSE
                 else:
                     yield Quota(policy.remaining, seconds, whole.limit)
-    for names in families:
-        if (remaining := headers.get(names.remaining)) is not None and (ends := headers.get(names.reset)) is not None:
-            yield _of_headers(remaining, ends, headers.get(names.limit) if names.limit else None, now)
+    yield from _of_families(headers, families, now)
+
+
+def _of_families(headers: Mapping[str, str], families: tuple[QuotaHeaders, ...], now: datetime) -> Iterator[Quota]:
+    for names in families:  # in several lines, each is of one limit: a gateway's, and the API's behind it
+        limits = chain(lines_of(headers, names.limit) if names.limit else [], repeat(None))
+        lines = lines_of(headers, names.remaining), lines_of(headers, names.reset), limits
+        for remaining, end, limit in zip(*lines, strict=False):
+            yield _of_headers(remaining, end, limit, now)
 
 
 def _of_headers(remaining: str, ends: str, limit: str | None, now: datetime) -> Quota:
@@ -116,6 +124,11 @@ class ToldLimit:
         self._longest_seconds, self._say = longest_seconds, say
         self.names = ("RateLimit", *(names.remaining for names in families))
         self._has_said_slow = self._has_said_senseless = False
+
+    def pause(self, headers: Mapping[str, str]) -> float | None:
+        """Return how long a refusal asks for a pause, in the headers that are looked for; None where it does not."""
+        told = _of_families(headers, self._families, now_of_api(headers, datetime.now(UTC)))
+        return max((quota.seconds for quota in told if quota.makes_sense and not quota.remaining), default=None)
 
     def heed(self, headers: Mapping[str, str]) -> None:
         """Slow down, or pause, as an answer's headers ask for."""

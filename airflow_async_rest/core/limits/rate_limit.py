@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -13,6 +14,10 @@ from airflow_async_rest.core.limits.limits import PACE, Rate, parse_limits
 # is too short for a burst after a stall: 200 a second at 98 % and 10 ms more are 199.
 MAX_LAG_SECONDS = 0.01
 _LOOK_SECONDS = 0.25
+# Of more requests than these, what the pace leaves is more than all that can wait somewhere at a time.
+_MOST_REMEMBERED = 50_000
+# As much longer than its period a limit is kept to: of what the pace leaves, one half.
+_LONGER = (1 + 1 / PACE) / 2
 
 
 def parse_rate_limit(value: Any, name: str = "rate_limit") -> Rate | None:
@@ -109,3 +114,21 @@ class RateLimiter:
         """Return how much of the limit the grants so far have used, 0 to 1; None without a limit."""
         elapsed = self._clock() - self._started
         return min(1.0, self.granted * self._interval * PACE / elapsed) if self._interval and elapsed > 0 else None
+
+
+class Sent:
+    """What went out lately, by which limits are kept to whatever held it back on its way. No clock of its own."""
+
+    def __init__(self, rates: tuple[Rate, ...]) -> None:
+        few = [rate for rate in rates if rate.requests <= _MOST_REMEMBERED]
+        self._lately = [(deque[float](maxlen=rate.requests), rate.seconds * _LONGER) for rate in few]
+
+    def add(self, now: float) -> None:
+        """Note that a request goes out."""
+        for times, _ in self._lately:
+            times.append(now)
+
+    @property
+    def free_at(self) -> float:
+        """When one more may go out."""
+        return max((times[0] + seconds for times, seconds in self._lately if len(times) == times.maxlen), default=0.0)

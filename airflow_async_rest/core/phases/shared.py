@@ -34,9 +34,8 @@ class Standing:
 
     def begin(self, resume: Resume | None) -> Recorder:
         """Begin the account where ``resume`` ends, or with what an earlier sitting has settled."""
-        self._before = self.waits.counts
-        if resume is None and self._before:
-            resume = Resume(Checkpoint("", 0, "", frozenset(), self._before, ()))
+        if resume is None and self.waits.counts:
+            resume = Resume(Checkpoint("", 0, "", frozenset(), self.waits.counts, ()))
         job, totals = self._job, resume.checkpoint.totals if resume else {}
         counts = {"ignored": totals.get("keys_ignored"), "unfound": totals.get("paths_not_found")}
         tally = job.fetch.plan.tally(**counts, shown=job.settings.redact) if job.fetch else None
@@ -44,7 +43,7 @@ class Standing:
             resume, sample_payloads=job.sample_payloads, retry=job.retry, tally=tally, bounds=job.bounds
         )
         self.recorder.totals.is_after_clear = job.this_try is not None and job.this_try.is_after_clear
-        job.resuming.begin(self.recorder.totals)
+        job.resuming.begin(self.recorder.totals, job.this_try)
         return self.recorder
 
     def end(self) -> None:
@@ -62,9 +61,7 @@ class Standing:
 
     def settled(self) -> dict[str, Any]:
         """Return what a later sitting of this try begins with, where no checkpoint has it."""
-        if self._job.reads_what_is_left:
-            return self.recorder.totals.settled()
-        return self._job.resuming.settled(self.recorder, self._before)
+        return self.recorder.totals.settled() if self._job.reads_what_is_left else {}
 
     def is_good(self) -> bool:
         """Return whether the window is done."""
@@ -79,8 +76,12 @@ class Standing:
         report["dead_letters"] = job.folder_uri if recorder.totals.failures else None
         report["repeated_keys"] = job.repeated.count if job.repeated is not None else 0
         place = job.settings.redact(job.settings.place)
-        report |= {"complete": recorder.totals.complete, "error": None, "waits": self.waits.report(), "api": place}
-        return report | job.resuming.report(recorder, self._before)
+        return report | {
+            "complete": recorder.totals.complete,
+            "error": None,
+            "waits": self.waits.report(),
+            "api": place,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,11 @@ class Address:
             query = self._with_own(query)
         return f"{whole}?{query}" if query else whole
 
+    @property
+    def host_header(self) -> str:
+        """Return what stands in the header ``Host`` where nobody says otherwise."""
+        return (URL(self.origin, encoded=True).host_port_subcomponent or "").rstrip(".")
+
     def url(self, path: str = "", query: str = "") -> URL:
         """Return the whole URL of a request; see :meth:`target`."""
         return URL(self.origin + self.target(path, query), encoded=True)

@@ -52,6 +52,18 @@ def find_header(name: str, headers: Mapping[str, str]) -> str | None:
     return next((value for each, value in reversed(list(headers.items())) if each.lower() == name.lower()), None)
 
 
+def lines_of(headers: Mapping[str, Any], name: str) -> list[Any]:
+    """Return what a header says in an answer, of which each line that has it says something."""
+    if hasattr(headers, "getall"):
+        return list(headers.getall(name, []))
+    return [] if (value := headers.get(name)) is None else [value]
+
+
+def joined(headers: Mapping[str, str], name: str) -> str:
+    """Return a header that is a list, in however many lines it came (RFC 9110, section 5.3); empty without one."""
+    return ", ".join(lines_of(headers, name))
+
+
 @lru_cache(maxsize=16)  # an API has few
 def parse_content_type(header: str) -> tuple[str, str]:
     """Return type and charset. For any header the standard library's parser of mail is the right one."""
@@ -94,8 +106,7 @@ def text_headers(headers: Any) -> dict[str, str]:
 
 def next_link(headers: Mapping[str, str]) -> str | None:
     """Return the URL of the next page that a header ``Link`` has (RFC 8288), if any."""
-    values = headers.getall("Link", []) if hasattr(headers, "getall") else filter(None, [headers.get("Link")])
-    for target, parameters in _LINK.findall(", ".join(values)):
+    for target, parameters in _LINK.findall(joined(headers, "Link")):
         if _NEXT.search(parameters):
             return str(target)
     return None

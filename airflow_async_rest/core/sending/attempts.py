@@ -173,8 +173,14 @@ class Sender:
         sent_at = now - response.elapsed_seconds
         if verdict is not Verdict.RETRY and response.status < _FIRST_SERVER_ERROR:
             self._standstill.progressed(now, sent_at)
-        elif not pause_of(response):
+        elif not self._pause_of(response):
             self._standstill.failed(now, sent_at, f"status {response.status}")
+
+    def _pause_of(self, response: Response) -> float | None:
+        pause = pause_of(response)
+        if pause is None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            pause = self._told_limit.pause(response.headers)  # which may be in headers of other names
+        return pause
 
     def press(self, response: Response) -> None:
         """Note that the API could not take all items of a request for now: it asks for less."""
@@ -196,7 +202,7 @@ class Sender:
 
         :raises QuotaExhaustedError: when that is longer than we honour, by itself or after pauses that changed nothing.
         """
-        pause = pause_of(response) if response else None
+        pause = self._pause_of(response) if response else None
         if response is None or not pause:  # none, or "now": then backing off is wiser
             return False
         now = self.clock()

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.address import Address
-from airflow_async_rest.core.requests.headers import check_headers
+from airflow_async_rest.core.requests.headers import check_headers, find_header
 from airflow_async_rest.core.spelling import hint
 
 _HOLE = re.compile(r"\{(\w+)\}")
@@ -78,7 +77,8 @@ class HmacFields:
             ("algorithm", _ALGORITHMS), ("encoding", _ENCODINGS), ("timestamp", _TIMES), ("secret", _SECRETS),
         ):  # fmt: skip
             if (value := getattr(self, name)) not in tuple(choices):
-                raise ConfigurationError(f"hmac: {name}={value!r}: write one of {', '.join(choices)}.")
+                shown = "***" if name == "secret" else value  # who writes the secret itself there has only this said
+                raise ConfigurationError(f"hmac: {name}={shown!r}: write one of {', '.join(choices)}.")
         _check_template("signed", self.signed, _PARTS)
         if not _HOLE.search(self.signed):
             raise ConfigurationError(
@@ -127,15 +127,23 @@ class Hmac:
 
     :param key: the shared secret, as it is written.
     :param login: who signs, where the API wants to know.
+    :param headers: that all requests have; of these, ``Host`` may be another one than the address says.
     :param now: seconds since 1970.
     :raises ConfigurationError: when the secret is not written as ``fields`` say.
     """
 
     def __init__(
-        self, fields: HmacFields, key: str, login: str, address: Address, now: Callable[[], float] = time.time
+        self,
+        fields: HmacFields,
+        key: str,
+        login: str,
+        address: Address,
+        *,
+        headers: Mapping[str, str],
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._fields, self._login, self._address, self._now = fields, login, address, now
-        self._host = urlsplit(address.origin).netloc
+        self._host = find_header("Host", headers) or address.host_header
         templates = (fields.signed, *fields.headers.values())
         self._used = {hole for template in templates for hole in _HOLE.findall(template)}
         try:

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote_to_bytes
 from airflow_async_rest.core.errors import ConfigurationError, CredentialsError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.address import Address
+from airflow_async_rest.core.requests.headers import find_header
 from airflow_async_rest.core.signing.token import describe_skew, skew_of
 
 _UNRESERVED = "-_.~"
@@ -34,7 +35,7 @@ class SigV4:
     :param service: as AWS names it in signatures: ``execute-api``, ``es``, ``aoss``, ``lambda``, ``s3``, ...
     :param find_credentials: finds botocore's credentials; it may block. Called when they are needed, and again where
         they have ended and do not renew themselves.
-    :param headers: that all requests have; of these, those of AWS are signed.
+    :param headers: that all requests have; of these, those of AWS, and ``Host``, are signed.
     :param clock: in seconds, by which credentials are looked at again.
     :raises ConfigurationError: when botocore is not installed.
     """
@@ -60,6 +61,7 @@ class SigV4:
         self._region, self._service, self._address = region, service, address
         self._find = find_credentials
         self._headers = {name: value for name, value in headers.items() if name.lower().startswith(_SIGNED_PREFIX)}
+        self._host = find_header("Host", headers) or address.host_header
         self._credentials: Any = None
         self._in_use: Any = None
         self._clock, self._look_again_at = clock, 0.0
@@ -79,9 +81,13 @@ class SigV4:
         # Some services ask for the hash of the body in a header, and none minds it.
         hashed = {"X-Amz-Content-SHA256": hashlib.sha256(body).hexdigest()}
         made = AWSRequest(
-            request.method, url, headers={**self._headers, **hashed, **(request.headers or {})}, data=body
+            request.method,
+            url,
+            headers={"Host": self._host, **self._headers, **hashed, **(request.headers or {})},
+            data=body,
         )
         self._signer(frozen, self._service, self._region).add_auth(made)
+        del made.headers["Host"]  # all requests have it
         return replace(request, query=query, headers=dict(made.headers.items()))
 
     async def refused(self, response: Response) -> bool:

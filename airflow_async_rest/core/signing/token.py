@@ -30,7 +30,8 @@ _MEANING = {
 }
 # What a word for an error looks like; a token has digits or capital letters in it.
 _WORD = re.compile(r"[a-z]{1,24}(_[a-z]{1,24}){0,5}")
-_BEARER_TYPES = frozenset({"bearer", "bearertoken"})  # the latter is Apigee's
+# What takes more than to send the token. Other types are names for bearer tokens: Apigee's BearerToken, eBay's
+# Application Access Token, Slack's bot.
 _OTHER_TYPES = frozenset({"dpop", "mac", "n_a", "pop"})
 # It may be another time (RFC 6749, section 4.1.2.1; RFC 8628, section 3.5).
 _FOR_NOW = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
@@ -91,11 +92,8 @@ def parse_token(
         return _refusal(response, said, skew, invalid_grant)
     if not isinstance(value, str) or not _TOKEN.fullmatch(value := value.strip()):
         return NoToken("its access_token is empty, or is no text that a header can have", is_for_good=True)
-    kind = said.get("token_type") or "bearer"
-    kind = kind.strip().lower() if isinstance(kind, str) else ""
-    if kind not in _BEARER_TYPES:
-        named = repr(kind) if kind in _OTHER_TYPES else "another type"
-        return NoToken(f"its token_type is {named}, and only bearer can be sent", is_for_good=True)
+    if (kind := str(said.get("token_type")).strip().lower()) in _OTHER_TYPES:
+        return NoToken(f"its token_type is {kind!r}, and only bearer can be sent", is_for_good=True)
     refresh_token = said.get("refresh_token")
     return Token(
         value,

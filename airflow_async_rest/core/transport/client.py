@@ -8,11 +8,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from multidict import CIMultiDict
-from yarl import URL
 
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import IDEMPOTENT, Request, Response
-from airflow_async_rest.core.requests.headers import check_headers
+from airflow_async_rest.core.requests.headers import check_headers, joined
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import ACCEPTED, decode_body
 from airflow_async_rest.core.transport.direct import Direct
@@ -104,7 +103,8 @@ class RestClient:
             is_redirected = request.method == "GET" and answer.status in STATUSES
             if is_redirected and not request.is_signed:
                 answer = await self._opened_session().follow(request, attempt, answer, self.before_redirect)
-            if answer.body and (encoding := answer.headers.get("Content-Encoding")):
+            if answer.body and "Content-Encoding" in answer.headers:
+                encoding = joined(answer.headers, "Content-Encoding")
                 bound, by_close = self._settings.max_response_bytes, answer.ends_by_close
                 answer.body = decode_body(encoding, answer.body, bound, ends_by_close=by_close)
         except (OSError, ValueError, SendError) as error:
@@ -170,7 +170,7 @@ class Heads:
         self.headers.update(headers or {})
         self._address = settings.address
         self._folder = self._address.plain_folder
-        self._host = (URL(self._address.origin, encoded=True).host_port_subcomponent or "").rstrip(".")
+        self._host = self._address.host_header
         self._key_header = settings.idempotency_header
         self._frames: dict[tuple[object, ...], _Frame] = {}
         # Of the last request that had headers of its own, and these in them: a token is the same for many.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from urllib.parse import quote, urljoin, urlsplit
 
 from yarl import URL
 
@@ -9,6 +10,7 @@ from airflow_async_rest.core.redaction import Redaction
 
 STATUSES = frozenset({301, 302, 303, 307, 308})
 _NO_SECRETS = Redaction()
+_OF_URLS = ":/?#[]@!$&'()*+,;=%"  # beside letters, digits, and what quote() keeps anyway
 _PAGES = ("text/html", "application/xhtml+xml")
 _BEGINS_A_PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:\s|<\?xml[^>]*>|<!--.*?-->)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
@@ -21,10 +23,14 @@ def redirect_target(url: URL, status: int, headers: Mapping[str, str]) -> URL | 
     if status not in STATUSES or not location:
         return None
     try:
-        target = url.join(URL(location))
+        is_within = _same_origin(url.join(URL(location)), url)
+        # It stays as it is written: who reads it again may want the very bytes, of a signature or in another charset.
+        written = quote(location.strip().encode("utf-8", "surrogateescape"), safe=_OF_URLS)
+        target = urlsplit(urljoin(str(url), written))
     except ValueError:
         return None
-    return target if target.origin() == url.origin() else None
+    query = f"?{target.query}" if target.query else ""
+    return URL(f"{url.origin()}{target.path or '/'}{query}", encoded=True) if is_within else None
 
 
 def is_page(asked: URL, ended: URL, headers: Mapping[str, str], body: bytes, accept: str) -> bool:
@@ -38,6 +44,10 @@ def is_page(asked: URL, ended: URL, headers: Mapping[str, str], body: bytes, acc
     if _same_place(asked, ended) or any(kind in accept for kind in _PAGES):
         return False
     return headers.get("Content-Type", "").lower().startswith(_PAGES) or bool(_BEGINS_A_PAGE.match(body))
+
+
+def _same_origin(one: URL, other: URL) -> bool:
+    return str(one.origin()) == str(other.origin())  # yarl calls them different where one names the usual port
 
 
 def _same_place(asked: URL, ended: URL) -> bool:
@@ -61,7 +71,7 @@ def redirect_advice(asked: URL, location: str, redaction: Redaction = _NO_SECRET
     try:
         target = asked.join(URL(location))
         change = _change(asked, target)
-        if is_signed and target.origin() == asked.origin():
+        if is_signed and _same_origin(target, asked):
             why = ", for its signature is of the address that was asked"
     except ValueError:
         change = "check the connection's Host and the endpoint"
@@ -71,11 +81,11 @@ def redirect_advice(asked: URL, location: str, redaction: Redaction = _NO_SECRET
 def _change(asked: URL, target: URL) -> str:
     if (asked.host, asked.path) == (target.host, target.path) and (asked.scheme, target.scheme) == ("http", "https"):
         return "write https in the connection's Schema, or in its Host"
-    if asked.origin() == target.origin() and asked.path.rstrip("/") == target.path.rstrip("/"):
+    if _same_origin(asked, target) and asked.path.rstrip("/") == target.path.rstrip("/"):
         slash = "with" if target.path.endswith("/") else "without"
         return f"write the endpoint {slash} a slash at its end"
     if asked.host != target.host:
         return f"if the API lives there, write {target.host} as the connection's Host"
-    if asked.origin() != target.origin():
+    if not _same_origin(asked, target):
         return f"if the API lives there, write {target.origin()} as the connection's Host"
     return "write that path as the endpoint; or the API wants a login, and shows its page"

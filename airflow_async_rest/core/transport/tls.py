@@ -46,6 +46,8 @@ def tls_context(settings: ClientSettings, variables: Mapping[str, str] = os.envi
             context.verify_mode = ssl.CERT_NONE
         if settings.client_certificate is not None:
             origin = _FIELDS
+            # Some servers ask for it once they have seen the request: Apache does, for single paths.
+            context.post_handshake_auth = True
             # A key with a pass phrase is refused; OpenSSL would ask the terminal for it, and wait.
             context.load_cert_chain(*settings.client_certificate, password=lambda: b"")
     except OSError as error:

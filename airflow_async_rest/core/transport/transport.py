@@ -10,6 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from airflow_async_rest import __version__
 from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.requests.headers import joined
 from airflow_async_rest.core.requests.settings import ClientSettings
 
 USER_AGENT = f"airflow-async-rest/{__version__}"
@@ -91,7 +92,7 @@ def has_no_end(status: int, headers: Mapping[str, str]) -> bool:
     return (
         status not in WITHOUT_BODY
         and "Content-Length" not in headers
-        and headers.get("Transfer-Encoding", "").rpartition(",")[2].strip().lower() != "chunked"
+        and joined(headers, "Transfer-Encoding").rpartition(",")[2].strip().lower() != "chunked"
     )
 
 

@@ -67,11 +67,14 @@ class SQLite(Dialect):
         :raises ConfigurationError: when it is not.
         """
         place, _, options = hook.get_uri().partition("?")
-        file = unquote(place.removeprefix(_SCHEME).removeprefix("file:"))
+        file = unquote(
+            place.removeprefix(_SCHEME).partition("#")[0]
+        )  # as SQLite reads it, of which the hook makes a URI
         is_of_file = place.startswith(_SCHEME) and file not in ("", ":memory:") and "mode=memory" not in options
-        if is_of_file and not Path(file).exists():
+        if is_of_file and not Path(file).is_file():
             raise ConfigurationError(
-                f"there is no SQLite file {file!r}, which is the connection's host: correct it, or make the file first."
+                f"there is no SQLite file {file!r}, which is the connection's host: correct it, or make the file "
+                "first. A %, ? or # in its name is written %25, %3F or %23."
             )
         return super().connect(hook)
 
@@ -223,6 +226,14 @@ def _check_whole(value: Any) -> None:
                 )
 
 
+def _number(text_: str) -> Decimal | None:
+    """Return the number that a text is; None for another text."""
+    try:
+        return Decimal(text_)
+    except ArithmeticError:
+        return None
+
+
 def _storable(value: Any, *, of_numbers: bool) -> Any:
     """Return times as its own functions write them, and what it has no type for as text.
 
@@ -231,8 +242,9 @@ def _storable(value: Any, *, of_numbers: bool) -> Any:
     """
     if of_numbers:
         _check_whole(value)
-    if isinstance(value, Decimal) and value.is_finite() and math.isinf(float(value)):
-        raise EncodeError(f"{value} is too large for SQLite, which would take it for infinite")
+    number = _number(value) if of_numbers and isinstance(value, str) else value
+    if isinstance(number, Decimal) and number.is_finite() and math.isinf(float(number)):
+        raise EncodeError(f"{text_of(value):.60} is too large for SQLite, which would take it for infinite")
     if isinstance(value, datetime):
         return value.isoformat(" ")
     if isinstance(value, date | time | timedelta | Decimal):

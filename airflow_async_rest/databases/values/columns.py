@@ -16,6 +16,7 @@ class Kind(Enum):
     NAIVE_TIME = "timestamp"
     AWARE_TIME = "timestamp with time zone"
     DATE = "date"
+    TIME_OF_DAY = "time"
     BOOLEAN = "boolean"
     BINARY = "binary"
     INTEGER = "integer"

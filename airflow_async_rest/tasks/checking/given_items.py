@@ -14,6 +14,8 @@ from airflow_async_rest.windows import Window, on_clocks, split_windows
 
 # What a step of the window has for placeholders.
 STEP_NAMES = frozenset({"start", "end", "date"})
+# Of these, a list takes 9 GB, and five minutes to be made.
+_MOST_STEPS = 10_000_000
 
 
 def given_items(items: Any) -> GivenItems:
@@ -43,9 +45,14 @@ def check_step(step: Any) -> None:
 def window_steps(window: Window, step: Any) -> GivenItems:
     """Cut a window into items with ``start``, ``end`` and ``date``; steps of whole days are days of its zone.
 
-    :raises ConfigurationError: when the step is not a positive length.
+    :raises ConfigurationError: when the step is not a positive length, or so short that memory could not hold them.
     """
     check_step(step)
+    if (window.end - window.start) / step > _MOST_STEPS:
+        raise ConfigurationError(
+            f"window_step={step!r} cuts the window into more than {_MOST_STEPS:,} steps: write a longer one, or run "
+            "the task for shorter windows."
+        )
     first, last = (on_clocks(instant.astimezone(window.zone)) for instant in (window.start, window.end))
     span = last.replace(tzinfo=None) - first.replace(tzinfo=None)
     if span % step and not (window.end - window.start) % step:  # days of another zone, as of a timetable in UTC

@@ -47,7 +47,7 @@ function Freshness({ row, zone }) {
     h(C.Badge, { colorPalette: color, variant: "solid", borderRadius: "full", px: 2 }, name),
     since && h("div", { className: "quiet" }, `since ${dateTime(since, zone)}`),
     until && h("div", { className: "quiet wide" }, `delivered until ${dateTime(until, zone)}`),
-    isUndelivered(row) && h("div", { className: "quiet wide" }, "nothing delivered yet"),
+    isUndelivered(row) && h("div", { className: "quiet wide" }, "no window delivered yet"),
   );
 }
 

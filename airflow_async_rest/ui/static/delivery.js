@@ -11,7 +11,7 @@ import { differences, isDeliveredLater, lastReplay, nextStep } from "./next_step
 import { Preview } from "./preview.js";
 import { Progress } from "./progress.js";
 import { Actions } from "./replay.js";
-import { Later, Why } from "./why.js";
+import { Later, Older, Why } from "./why.js";
 import {
   failuresOf,
   isFetch,
@@ -26,6 +26,20 @@ import {
   refusesRequests,
   waitOf,
 } from "./delivery_data.js";
+// What these import is named here as well: the browser asks for all of them at once, not for one after another.
+import "./clearing.js";
+import "./controls.js";
+import "./dialog.js";
+import "./elements.js";
+import "./letter_groups.js";
+import "./letters_table.js";
+import "./paths.js";
+import "./paused.js";
+import "./rates.js";
+import "./route.js";
+import "./sparkline.js";
+import "./styles.js";
+import "./well_formed.js";
 
 const { useEffect, useMemo, useState } = React;
 
@@ -166,6 +180,7 @@ function Task({ scope, task, refresh }) {
     React.Fragment,
     null,
     !open && h(Why, { task, step, replay, actions }),
+    h(Older, { task }),
     h(Waiting, { task }),
     h(Replaying, { task, asked: open }),
     h(Later, { task, replay }),

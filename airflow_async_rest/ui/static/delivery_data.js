@@ -1,7 +1,7 @@
 /** What is known of a task instance, from Airflow, its XCom and the store of its state; and which words fit it. */
 
 import { pushedValues, storedValue, storedValues, taskInstance } from "./api.js";
-import { lettersOf, reportOf, requestOf } from "./well_formed.js";
+import { lettersOf, reportOf, requestOf, text } from "./well_formed.js";
 
 const OPERATORS = new Set(["SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator"]);
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
@@ -41,12 +41,16 @@ export async function lookAtTask(scope, signal, before) {
   const ended = hasEnded(instance.state);
   const pushed = ended ? (pushedAlready ?? (await pushedToo())) : {};
   const progress = reportOf(stored.progress);
-  const report = withComplete(reportOf(pushed.return_value), instance.state);
+  const pushedAt = text(pushed.pushed_at) ?? null;
+  const kept = withComplete(reportOf(pushed.return_value), instance.state);
+  // Where XCom cannot be written, it may still have that of an earlier try, and the state store knows better.
+  const report = progress && isBefore(pushedAt, instance.start_date) ? null : kept;
   return {
     instance,
     ended,
     progress,
     report,
+    pushedAt,
     figures: report ? { ...progress, ...report } : progress,
     preview: report?.preview && Array.isArray(pushed.preview?.requests) ? pushed.preview : null,
     sample: lettersOf(pushed.failed_items),
@@ -77,16 +81,38 @@ export const fetched = (figures) => "rows_loaded" in figures;
 export const isFetch = (task) =>
   task.instance.operator === "RestToSqlOperator" || (task.figures !== null && fetched(task.figures));
 
+const isBefore = (one, other) => Boolean(one && other && Date.parse(one) < Date.parse(other));
+
 /** Whether the figures are of an earlier try than the task instance's last: this one has not written any yet. */
-export function isStale({ instance, report, progress }) {
-  if (report !== null || progress === null) return false;
+export function isStale({ instance, report, progress, pushedAt }) {
   const { state, start_date: began } = instance;
+  if (report !== null) return isBefore(pushedAt, began);
+  if (progress === null) return false;
   if (!hasEnded(state) && state !== "running" && state !== WAITS) return true;
-  return Boolean(began && progress.updated_at && Date.parse(progress.updated_at) < Date.parse(began));
+  return isBefore(progress.updated_at, began);
+}
+
+/** What figures are older than, that should be of the end of the last try, and when they were written; null: nothing. */
+export function olderThan(task) {
+  const { ended, figures, report, pushedAt } = task;
+  if (!ended || figures === null || nextLook(task) !== null) return null;
+  const at = (report === null ? figures.updated_at : pushedAt) ?? null;
+  if (isStale(task)) return { what: "the last try", at };
+  const isLast = report !== null || figures.complete || figures.error;
+  return isLast ? null : { what: "the end of the last try", at };
 }
 
 /** What the task waits for, as it is started again by itself, or null. */
 export const waitOf = ({ instance, figures }) => (instance.state === WAITS && figures?.waits?.at(-1)) || null;
+
+/** What replays in the task have sent again, by the number of their try; not of the one that runs. */
+export function replaysOf(task) {
+  const { figures, instance, ended } = task;
+  const last = instance.try_number;
+  // The first reports knew of their own only.
+  const known = figures.replays ?? (figures.replay && !isStale(task) ? { [last]: figures.replay } : {});
+  return Object.fromEntries(Object.entries(known).filter(([number]) => ended || Number(number) !== last));
+}
 
 /** Whether the figures are of this moment. */
 export const isLive = (task) => task.instance.state === "running" && !isStale(task);

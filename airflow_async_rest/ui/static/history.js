@@ -4,12 +4,12 @@ import { resolvedLetters, triesOf } from "./api.js";
 import { count, dateTime } from "./format.js";
 import { C, Inner, Pager, Panel, React, StateBadge, Table, h, useTimezone } from "./kit.js";
 import { LettersTable } from "./letters_table.js";
-import { isStale } from "./delivery_data.js";
+import { replaysOf } from "./delivery_data.js";
 import { historyOf } from "./next_step.js";
 import { deliveryPath } from "./paths.js";
 import { useExtra } from "./polling.js";
 
-const { useRef, useState } = React;
+const { useState } = React;
 
 const PAGE = 20;
 // A list of thousands of tries is no history that anybody reads.
@@ -45,11 +45,7 @@ export function History({ scope, task, page }) {
   const zone = useTimezone();
   const { instance, figures } = task;
   const tries = useExtra((signal) => triesOf(scope, signal), JSON.stringify([scope, instance.try_number, instance.state]));
-  const replay = task.ended && !isStale(task) ? figures.replay : null;
-  // The next try begins with figures of its own, and what this one has sent would be told no more.
-  const sent = useRef({});
-  if (replay) sent.current[instance.try_number] = replay;
-  const events = historyOf(tries ?? [], page?.replays, replay, figures.waits, sent.current).slice(0, MOST_EVENTS);
+  const events = historyOf(tries ?? [], page?.replays, replaysOf(task), figures.waits).slice(0, MOST_EVENTS);
   const resolved = page?.resolved ?? 0;
   if (events.length < 2 && resolved === 0) return null;
   return h(

@@ -36,7 +36,7 @@ const either = (one, other) => (value) => one(value) ?? other(value);
 
 export const counts = named(count);
 export const wait = fields({ since: text, until: text, why: text }, "since", "until", "why");
-const sentAgain = fields({ sent: count, delivered: count, failed: count });
+const SENT_AGAIN = { sent: count, delivered: count, failed: count };
 const latencies = named(number);
 
 const REPORT = {
@@ -69,7 +69,8 @@ const REPORT = {
   rows_staged: count,
   keys_ignored: counts,
   paths_not_found: counts,
-  replay: sentAgain,
+  replay: fields(SENT_AGAIN),
+  replays: named(fields(SENT_AGAIN, ...Object.keys(SENT_AGAIN))),
 };
 
 const PROGRESS = {

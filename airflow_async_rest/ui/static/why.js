@@ -1,6 +1,8 @@
 /** Why a task has failed, first: the sentence that its log has, what to do next, and the way to the log. */
 
-import { C, Inner, Notice, h } from "./kit.js";
+import { C, Inner, Notice, h, useTimezone } from "./kit.js";
+import { isStale, olderThan } from "./delivery_data.js";
+import { dateTime } from "./format.js";
 import { isDeliveredLater, troubleOf } from "./next_step.js";
 import { taskPath } from "./paths.js";
 
@@ -8,7 +10,9 @@ const BEFORE = "The task's state and its figures below are from before that.";
 
 /** @param step as `nextStep` gives it; @param replay the last one by another task; @param actions what can be done, where that is not shown elsewhere. */
 export function Why({ task, step, replay, actions }) {
-  const { instance, figures, report } = task;
+  const { instance, report } = task;
+  // What an earlier try has failed for says nothing of the last one.
+  const figures = task.figures && task.ended && isStale(task) ? { ...task.figures, error: null } : task.figures;
   const trouble = troubleOf({
     state: instance.state,
     figures,
@@ -24,6 +28,15 @@ export function Why({ task, step, replay, actions }) {
     h(Inner, { path: taskPath({ ...instance, run_id: instance.dag_run_id }) }, "Open the log"),
     actions && h(C.Box, { mt: 3 }, actions),
   );
+}
+
+/** That the last try has not left what it has come to, as where XCom could not be written. */
+export function Older({ task }) {
+  const zone = useTimezone();
+  const older = olderThan(task);
+  if (older === null) return null;
+  const title = `What is shown here is older than ${older.what}, which has left no report`;
+  return h(Notice, { status: "warning", title }, older.at && `It is of ${dateTime(older.at, zone)}.`);
 }
 
 /** That all dead letters were delivered after the task had ended with them, and by whom. */

@@ -1,9 +1,11 @@
 """Which limits a job has: of its own, or those that its connection shares."""
 
+import asyncio
 import json
 import logging
 
 import pytest
+from limit_stores import most_in_a_second, running_redis
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.limits.shared_limit import limiting_of, quota_headers_of
@@ -61,6 +63,22 @@ async def test_with_a_store_both_limits_hold(limiting, extra, own, rate):
     found = limiting(extra, own)
     assert found.rate == rate
     assert isinstance(found.make(found.rate), SharedLimiter)
+
+
+@pytest.mark.anyio
+async def test_a_pause_of_all_makes_no_burst_above_the_tasks_own_limit(limiting, connect):
+    clock, sent = asyncio.get_running_loop().time, []
+    with running_redis() as redis:
+        connect("limits", conn_type="redis", host="127.0.0.1", port=redis.port)
+        async with limiting({**SHARED, "rate_limit": "400/s"}, "10/s").make(None) as limiter:
+
+            async def send():
+                await limiter.acquire()
+                sent.append(clock())
+
+            limiter.pause(1.3)
+            await asyncio.gather(*(send() for _ in range(13)))
+    assert most_in_a_second(sent) <= 10
 
 
 def test_the_store_of_airflow_cfg_is_for_all_connections_with_a_limit(limiting, monkeypatch):
@@ -140,6 +158,7 @@ def test_how_a_store_is_reached_is_read(connect, fields, options):
     [
         ({"conn_type": "rediss"}, r"""of type 'rediss': use one of type redis or postgres, with {"ssl": true} in its extra"""),
         ({"host": "redis://h"}, r"host='redis://h': write the host alone"),
+        ({"host": "redis://:s3cret@h:6379/0"}, r"host='\*\*\*': write the host alone"),
         ({"host": "h:6379"}, r"host='h:6379': write the host alone"),
         ({"conn_type": "postgres", "host": "postgresql://h"}, r"host='postgresql://h': write the host alone"),
         ({"extra": "no json"}, r"extra='\*\*\*': write a JSON object"),

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +10,7 @@ from uuid import uuid4
 import pytest
 from certificates import make_certificate
 from limit_stores import address_of, far_away, pooled, running_redis, store_at
+from programs import free_port
 
 from airflow_async_rest.connections.limits.store import store_address
 from airflow_async_rest.core.errors import ConfigurationError
@@ -48,8 +48,7 @@ async def taken(conn_id: str) -> int:
 def redis_over_tls(certificates):
     """The port of a Redis that listens for nothing but TLS, beside the one by which a test sees that it is up."""
     issuer, server, _ = certificates
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     files = ("--tls-cert-file", server.path, "--tls-key-file", server.path, "--tls-ca-cert-file", issuer.path)
     try:
         with running_redis("--tls-port", str(port), *files, "--tls-auth-clients", "no"):

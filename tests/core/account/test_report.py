@@ -149,3 +149,35 @@ def test_latencies_since_a_moment_are_those_that_came_after_it():
     histogram.add(0.1)
     histogram.add(1)
     assert (histogram - before).sample_ms(40) == [pytest.approx(ms, rel=0.03) for ms in (100, 1000)]
+
+
+def test_replays_of_all_tries_are_kept_and_a_later_sitting_adds_to_its_own():
+    first = Totals()
+    first.begin_replay(2)
+    first.note_replay({"sent": 3, "delivered": 1, "failed": 1})
+    assert first.report(0)["replay"] == {"sent": 3, "delivered": 1, "failed": 1}
+    second = Totals(first.to_json())  # what was on its way goes once more
+    second.begin_replay(2)
+    second.note_replay({"sent": 1, "delivered": 1, "failed": 0})
+    assert second.report(0)["replay"] == {"sent": 3, "delivered": 2, "failed": 1}
+    third = Totals(second.to_json())
+    assert "replay" not in third.report(0)
+    third.begin_replay(3)
+    assert third.report(0)["replays"] == {
+        "2": {"sent": 3, "delivered": 2, "failed": 1},
+        "3": {"sent": 0, "delivered": 0, "failed": 0},
+    }
+
+
+def test_a_window_without_replays_says_nothing_of_them():
+    totals = Totals()
+    totals.note_replay({"sent": 1, "delivered": 1, "failed": 0})
+    assert {"replay", "replays"}.isdisjoint(totals.report(0) | totals.to_json())
+
+
+def test_the_latest_replays_are_kept():
+    totals = Totals()
+    for number in range(1, 31):
+        totals = Totals(totals.to_json())
+        totals.begin_replay(number)
+    assert list(totals.replays) == [str(number) for number in range(11, 31)]

@@ -69,6 +69,23 @@ def test_a_stop_from_outside_is_heard_while_rows_stay_due(begin):
     assert str(asyncio.run(main())) == "SIGTERM"
 
 
+def test_a_stop_that_comes_as_the_loop_is_closed_harms_nobody():
+    class Closing(asyncio.SelectorEventLoop):
+        """Is closed as soon as somebody has looked that it is not."""
+
+        def call_soon_threadsafe(self, *what, **more):
+            self.close()
+            return super().call_soon_threadsafe(*what, **more)
+
+    loop, stop = Closing(), StopSwitch()
+    waiting = loop.create_task(stop.wait())
+    loop.run_until_complete(asyncio.sleep(0))
+    waiting.cancel()
+    loop.run_until_complete(asyncio.wait([waiting]))
+    stop.pull(KilledError("SIGTERM"))
+    assert (str(stop.error), loop.is_closed()) == ("SIGTERM", True)
+
+
 @pytest.mark.parametrize(
     "error", [LoadError("away"), ConfigurationError("no column"), KilledError("nobody takes them")]
 )

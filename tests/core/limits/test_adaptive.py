@@ -14,6 +14,7 @@ from airflow_async_rest.core.errors import KilledError, SendError
 from airflow_async_rest.core.limits.adaptive import MOST, START, AdaptiveConcurrency, ConcurrencyLimit, Places, Smoothed
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.transport.transport import Response
 
 
 class Server:
@@ -191,6 +192,33 @@ async def test_who_takes_less_gives_places_back_without_others_taking_them(monke
         assert not waiting.done()
     places.release()
     await waiting
+
+
+@pytest.mark.anyio
+async def test_a_redirect_that_waits_for_the_limit_does_not_make_the_api_slow():
+    now, started = 0.0, []
+    concurrency = AdaptiveConcurrency(clock=lambda: now)
+    all_began = asyncio.Event()
+
+    async def send(waited):
+        nonlocal now
+        started.append(waited)
+        if len(started) == concurrency.limit:
+            all_began.set()
+        await all_began.wait()
+        now += 0.1 + waited
+        return Response(200, {}, b"", elapsed_seconds=0.1)
+
+    async def round_of(waited):
+        started.clear()
+        all_began.clear()
+        await asyncio.gather(*(concurrency.observe(send, waited) for _ in range(concurrency.limit)))
+
+    await round_of(0.0)
+    before = concurrency.limit
+    for _ in range(5):
+        await round_of(10.0)
+    assert concurrency.limit >= before
 
 
 # In a job.

@@ -233,6 +233,23 @@ def test_the_most_exact_form_that_can_be_read_counts(headers, seconds):
     assert requested_pause(429, headers, b'{"retry_after": 0.5}', NOW) == seconds
 
 
+@every_row(
+    ("status", "lines", "seconds"),
+    [
+        (429, [("Retry-After", "5"), ("Retry-After", "50")], 50.0),
+        (503, [("Retry-After", "50"), ("retry-after", "soon"), ("Retry-After", "5")], 50.0),
+        (429, [("Retry-After", "Thu, 01 Jan 2026 12:00:05 GMT"), ("Retry-After", "Thu, 01 Jan 2026 12:00:30 GMT")], 30.0),
+        (429, [("X-RateLimit-Reset", "30"), ("X-RateLimit-Reset", "30")], 30.0),
+        (429, [("RateLimit", '"burst";r=9;t=1'), ("RateLimit", '"day";r=0;t=80')], 80.0),
+        (403, [("RateLimit", '"burst";r=0;t=1'), ("RateLimit", '"day";r=9;t=80')], 1.0),
+        (403, [("X-RateLimit-Remaining", "9"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "7")], 7.0),
+    ],
+)  # fmt: skip
+def test_a_header_may_come_in_several_lines(status, lines, seconds):
+    """A gateway and the API behind it each write one."""
+    assert requested_pause(status, CIMultiDict(lines), b"", NOW) == seconds
+
+
 @every_row("kind", [dict, CIMultiDict, lambda headers: CIMultiDictProxy(CIMultiDict(headers))])
 @every_row("name", ["retry-after", "Retry-After", "RETRY-AFTER"])
 def test_names_compare_without_their_case(kind, name):

@@ -16,6 +16,10 @@ def told(headers, families=COMMON) -> list[Quota]:
     return list(iter_quotas(CIMultiDict(headers), families, NOW))
 
 
+def family(remaining, ends, limit=100):
+    return {"X-RateLimit-Limit": f"{limit}", "X-RateLimit-Remaining": f"{remaining}", "X-RateLimit-Reset": f"{ends}"}
+
+
 @every_row(
     ("headers", "quotas"),
     [
@@ -82,6 +86,22 @@ def test_what_makes_no_sense_is_known(headers):
     assert [quota.makes_sense for quota in told(headers)] == [False]
 
 
+@every_row(
+    ("lines", "quotas"),
+    [
+        ([("RateLimit", '"burst";r=9;t=1'), ("RateLimit", '"day";r=4;t=80')], [(9, 1, None), (4, 80, None)]),
+        ([("RateLimit-Policy", '"a";q=5;w=1'), ("RateLimit-Policy", '"b";q=9;w=60'), ("RateLimit", '"b";r=7;t=5')],
+         [(7, 5, 9)]),
+        ([*family(90, 60).items(), *family(4, 30, 10).items()], [(90, 60, 100), (4, 30, 10)]),
+        ([*family(90, 60).items(), *[each for each in family(4, 30).items() if "Limit-Limit" not in each[0]]],
+         [(90, 60, 100), (4, 30, None)]),
+        ([*family(90, 60).items(), ("X-RateLimit-Remaining", "4")], [(90, 60, 100)]),
+    ],
+)  # fmt: skip
+def test_each_line_of_a_header_may_be_of_another_limit(lines, quotas):
+    assert told(CIMultiDict(lines)) == quotas
+
+
 def test_an_apis_own_names_are_read():
     families = (QuotaHeaders("X-Left", "X-Until", "X-All"),)
     headers = {"x-left": "5", "x-until": "9", "x-all": "10", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}
@@ -127,10 +147,6 @@ def heeded(*answers, in_flight=0):
     return limiter.paces, limiter.pauses, said
 
 
-def family(remaining, ends, limit=100):
-    return {"X-RateLimit-Limit": f"{limit}", "X-RateLimit-Remaining": f"{remaining}", "X-RateLimit-Reset": f"{ends}"}
-
-
 @every_row(
     ("answer", "paces", "pauses"),
     [
@@ -147,6 +163,24 @@ def family(remaining, ends, limit=100):
 )
 def test_an_answer_slows_the_job_down(answer, paces, pauses):
     assert heeded(answer)[:2] == (paces, pauses)
+
+
+@every_row(
+    ("headers", "pause"),
+    [
+        ({"X-Left": "0", "X-Until": "9"}, 9),
+        ({"X-Left": "0", "X-Until": "0"}, 0),
+        ({"X-Left": "1", "X-Until": "9"}, None),  # it is for another limit
+        ({"X-Left": "0", "X-Until": "later"}, None),
+        ({"X-Left": "0"}, None),
+        ({}, None),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}, None),
+    ],
+)
+def test_a_refusal_may_say_for_how_long_in_an_apis_own_headers(headers, pause):
+    families = (QuotaHeaders("X-Left", "X-Until"),)
+    limit = ToldLimit(Slowed(), lambda: 0, families=families, longest_seconds=300, say=print)
+    assert limit.pause(CIMultiDict(headers)) == pause
 
 
 def test_it_is_said_once():

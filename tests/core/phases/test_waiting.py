@@ -162,20 +162,20 @@ def test_a_stop_ends_a_store_that_hangs_as_the_wait_is_written_down(api, tmp_pat
         def set(self, key, value):
             if key == held:
                 stop.pull(KilledError("killed"))
-                go.wait(30)
+                go.wait(90)
             super().set(key, value)
 
         def wipe(self):
             self.clear()
 
-    bounds = within(grace_seconds=20.0, after_stop_seconds=0.1)  # no request is in flight
+    bounds = within(grace_seconds=60.0, after_stop_seconds=2.0)  # no request is in flight
     job = job_of(api, tmp_path, bounds=bounds, publish=lambda *of: published.append(of))
     began = time.monotonic()
     with pytest.raises(KilledError):
         run(job, TryStore(Hanging, Claim(1, "", "one")), stop)
     took = time.monotonic() - began
     go.set()
-    assert took < 10
+    assert took < 30
     [(report, _, error)] = published
     assert (report["waits"], report["error"], type(error)) == ([], "killed", KilledError)
 

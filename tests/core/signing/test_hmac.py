@@ -19,13 +19,12 @@ from airflow_async_rest.core.signing.hmac_signature import Hmac, HmacFields
 
 BODY = '{"ä":1}'.encode()
 REQUEST = Request("POST", "x/a%2Fb", "q=1", BODY, "k")
+URL = "https://api.example.com:8443/v1?t=a"
 
 
-async def headers_of(fields, key="s3cret", login="me", request=REQUEST):
-    address = Address("https://api.example.com:8443/v1?t=a")
-    return dict(
-        (await Hmac(HmacFields.of(fields), key, login, address, lambda: 1_492_774_577.25).sign(request)).headers
-    )
+async def headers_of(fields, key="s3cret", login="me", request=REQUEST, url=URL, **headers):
+    auth = Hmac(HmacFields.of(fields), key, login, Address(url), headers=headers, now=lambda: 1_492_774_577.25)
+    return dict((await auth.sign(request)).headers)
 
 
 def digest(text, key=b"s3cret", algorithm="sha256"):
@@ -79,6 +78,21 @@ CASES = {
 @pytest.mark.parametrize(("fields", "headers"), CASES.values(), ids=CASES)
 async def test_what_is_signed_and_where_it_stands_is_said_by_the_fields(fields, headers):
     assert await headers_of(fields) == headers
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("url", "headers", "host"),
+    [
+        (URL, {}, "api.example.com:8443"),
+        ("https://api.example.com:443", {}, "api.example.com"),
+        ("https://api.example.com.", {}, "api.example.com"),
+        (URL, {"host": "behind.example.com"}, "behind.example.com"),
+    ],
+)
+async def test_the_host_that_is_signed_is_the_one_that_is_sent(url, headers, host):
+    fields = {"signed": "{host}", "headers": {"X-Host": "{host}", "X-Signature": "{signature}"}}
+    assert await headers_of(fields, url=url, **headers) == {"X-Host": host, "X-Signature": digest(host).hexdigest()}
 
 
 @pytest.mark.anyio
@@ -153,7 +167,7 @@ async def test_a_request_without_a_body_signs_none_and_each_nonce_is_another_one
         ({"algorithm": "sha3"}, "algorithm='sha3': write one of sha256"),
         ({"encoding": ["hex"]}, "encoding=['hex']: write one of hex"),
         ({"timestamp": "unix"}, "timestamp='unix': write one of seconds"),
-        ({"secret": "base32"}, "secret='base32': write one of text"),
+        ({"secret": "s3cret-0f-somebody"}, "secret='***': write one of text"),
     ],
 )
 def test_a_wrong_field_is_named(fields, said):
@@ -166,14 +180,14 @@ def test_a_wrong_field_is_named(fields, said):
 @pytest.mark.parametrize("form", ["base64", "hex"])
 def test_a_secret_that_is_not_in_that_form_is_told_and_not_shown(form):
     with pytest.raises(ConfigurationError, match="secret='") as raised:
-        Hmac(HmacFields(secret=form), "n0t-in-that-form!", "", Address("http://a"))
+        Hmac(HmacFields(secret=form), "n0t-in-that-form!", "", Address("http://a"), headers={})
     assert "n0t-in" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("form", "key"), [("base64", " "), ("base64", "=="), ("hex", " "), ("text", "  ")])
 def test_a_secret_that_is_empty_signs_nothing(form, key):
     with pytest.raises(ConfigurationError, match="hmac: the secret is empty: write it into password"):
-        Hmac(HmacFields(secret=form), key, "", Address("http://a"))
+        Hmac(HmacFields(secret=form), key, "", Address("http://a"), headers={})
 
 
 def test_an_api_that_checks_signatures_takes_what_is_sent_and_its_echo_shows_none(api, tmp_path):
@@ -188,7 +202,12 @@ def test_an_api_that_checks_signatures_takes_what_is_sent_and_its_echo_shows_non
     settings = ClientSettings(f"{api.url}/v1?t=a")
     fields = HmacFields(signed="{timestamp}.{target}.{body}", headers={"X-Sign": "t={timestamp},v1={signature}"})
     job = make_job(
-        api, tmp_path, 50, settings=settings, auth=Hmac(fields, "s3cret", "", settings.address), max_failures=1
+        api,
+        tmp_path,
+        50,
+        settings=settings,
+        auth=Hmac(fields, "s3cret", "", settings.address, headers={}),
+        max_failures=1,
     )
     assert counts(run(job)) == [50, 49, 1, 0]
     [sign] = {seen.headers["X-Sign"] for seen in api.seen if seen.path.endswith("/3")}
@@ -200,7 +219,7 @@ def test_an_api_that_checks_signatures_takes_what_is_sent_and_its_echo_shows_non
 def test_a_signed_get_that_is_redirected_says_why_it_is_not_followed(api, tmp_path):
     api.answer = lambda seen: web.Response(status=302, headers={"Location": "/moved"}) if seen.path == "/x/0" else 200
     settings = ClientSettings(api.url)
-    auth = Hmac(HmacFields(), "s3cret", "", settings.address)
+    auth = Hmac(HmacFields(), "s3cret", "", settings.address, headers={})
     job = make_job(api, tmp_path, 1, settings=settings, auth=auth, max_failures=1)
     put = job.build
     job = replace(job, build=lambda *row: replace(put(*row), method="GET", body=None))
@@ -216,7 +235,8 @@ async def test_only_what_a_template_uses_is_made(monkeypatch):
         raise AssertionError
 
     address = Address("https://api.example.com")
-    auth = Hmac(HmacFields.of({"signed": "{body}", "headers": {"X": "{signature}"}}), "s3cret", "me", address, unused)
+    fields = HmacFields.of({"signed": "{body}", "headers": {"X": "{signature}"}})
+    auth = Hmac(fields, "s3cret", "me", address, headers={}, now=unused)
     monkeypatch.setattr("secrets.token_hex", unused)
     monkeypatch.setattr("hashlib.new", unused)
     assert dict((await auth.sign(REQUEST)).headers) == {"X": digest(BODY).hexdigest()}

@@ -5,6 +5,7 @@ import hmac
 from urllib.parse import quote, unquote
 
 import pytest
+from aiohttp import web
 from engine import Rows, counts, make_job, run
 from tables import every_row
 
@@ -118,6 +119,23 @@ def test_whatever_is_in_path_and_query_the_signature_is_that_of_what_is_sent(api
     )
     assert counts(run(job)) == [len(values), len(values), 0, 0]
     assert wrong == []
+
+
+@pytest.mark.parametrize("name", ["Host", "host"])
+def test_the_host_that_is_signed_is_the_one_that_is_sent_and_no_secret(api, tmp_path, name):
+    host = "a1b2c3.execute-api.eu-west-1.amazonaws.com"  # of an API that an endpoint in a private network leads to
+
+    def answer(seen):
+        assert [value for name, value in seen.headers.items() if name.lower() == "host"] == [host]
+        found, expected = signature(seen, host, "execute-api")
+        return web.Response(status=422 if found == expected else 403, text=f"{host} takes no such row")
+
+    api.answer = answer
+    settings = ClientSettings(api.url, headers={name: host})
+    job = make_job(api, tmp_path, 3, settings=settings, auth=auth_of(settings, Credentials()), max_failures=3)
+    assert run(job)["reasons"] == {"http_422": 3}
+    kept = "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
+    assert kept.count("a1b2c3.execute-api.eu-west-1.amazonaws.com takes no such row") == 3
 
 
 @every_row(

@@ -33,6 +33,9 @@ def parse(body, status=200, headers=(), secrets=(), **answer):
         ({"expires_in": True}, None, ""),
         ({"expires_in": [5], "token_type": "Bearer "}, None, ""),
         ({"expires_in": " 3600 ", "token_type": "BearerToken"}, 3600.0, ""),  # as Apigee calls it
+        ({"token_type": "Application Access Token", "expires_in": 7200}, 7200.0, ""),  # as eBay calls it
+        ({"token_type": "bot", "scope": "chat:write,users:read"}, None, "chat:write,users:read"),  # as Slack does
+        ({"token_type": ["Bearer"]}, None, ""),
         ({"access_token": " tok.en-1\n"}, None, ""),
         ({"expires_in": None, "token_type": None}, None, ""),
         ({"expires_in": "soon"}, None, ""),
@@ -85,6 +88,7 @@ def test_a_token_has_a_value_and_an_end_where_the_endpoint_says_one(fields, life
         ({"access_token": "a" * 5_000_000}, 200, "access_token is empty, or is no text that a header can have", True),
         ({"access_token": 5}, 200, "access_token is empty, or is no text", True),
         ({"access_token": "a", "token_type": "mac"}, 200, "its token_type is 'mac'", True),
+        ({"access_token": "a", "token_type": " DPoP"}, 200, "its token_type is 'dpop'", True),
         ({"access_token": "a"}, 500, "answers 500", False),
     ],
 )
@@ -111,8 +115,6 @@ HIDDEN = "Hidden-t0ken-of-2026"
         ({"error": HIDDEN}, 200, "but the fields 'error'"),
         ({"error": "invalid_client", "error_description": HIDDEN}, 200, "answers 200 invalid_client; it does not know"),
         ({"error": {"message": HIDDEN}}, 200, "but the fields 'error'"),
-        ({"access_token": "a", "token_type": HIDDEN}, 200, "its token_type is another type"),
-        ({"access_token": "a", "token_type": [HIDDEN]}, 200, "its token_type is another type"),
         ({"access_token": HIDDEN}, 500, "but the fields 'access_token'"),
         (f"access_token={HIDDEN}".encode(), 400, "which is no JSON object"),
     ],

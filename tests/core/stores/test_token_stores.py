@@ -56,11 +56,11 @@ async def test_a_key_is_held_by_one_at_a_time_and_others_do_not_wait_for_it(addr
 async def test_who_waits_for_too_long_is_told_so_and_the_key_is_free_afterwards(address):
     async with store_of(address).locked("busy"):
         with pytest.raises(
-            StoreAwayError, match=r"connection 'limits'\): another task has held the same token for 0 s"
+            StoreAwayError, match=r"connection 'limits'\): another task has held the same token for \d+ s"
         ):
             async with store_of(address, bounds=HASTY).locked("busy"):
                 pass
-    async with store_of(address, bounds=HASTY).locked("busy"):
+    async with store_of(address).locked("busy"):
         pass
 
 
@@ -87,7 +87,7 @@ async def test_what_has_outlived_its_time_is_removed_and_what_is_kept_for_good_i
     store = store_of(address)
     assert await store.write("for good", "one", 0)
     assert await store.write("of a moment", "one", 0, 0.01)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await store.write("of an hour", "one", 0, 3600.0)
         while "of a moment" in await names_in(address, request):
             assert await store.write("of an hour", "one", 0, 3600.0)
@@ -111,7 +111,7 @@ async def test_who_finds_that_what_was_there_has_been_removed_meanwhile_has_noth
     await store.write("removed", "one", 0, 3600.0)
     async with store.locked("removed"):
         coming = asyncio.create_task(next_one())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while postgres.execute(waiting) == [(0,)]:
                 await asyncio.sleep(0.01)
         postgres.execute("DELETE FROM async_rest_tokens WHERE key = 'removed'")
@@ -128,8 +128,9 @@ async def names_in(address, request):
         return {name.decode().split("{")[1].split("}")[0] for name in await client.keys("async_rest:token:*}")}
 
 
+@pytest.mark.slow("a lock whose time a process can stand still for a while without missing it")
 async def test_a_redis_lock_outlives_its_time_while_its_process_runs_and_not_after_it(redis):
-    expiring = Bounds(token_lock_expiry_seconds=0.2, token_lock_seconds=0.5, store_retry_seconds=0.01)
+    expiring = Bounds(token_lock_expiry_seconds=2.0, token_lock_seconds=3.0, store_retry_seconds=0.01)
     store = store_of(redis.address, bounds=expiring)
     async with store.locked("long"):
         with pytest.raises(StoreAwayError):
@@ -140,7 +141,7 @@ async def test_a_redis_lock_outlives_its_time_while_its_process_runs_and_not_aft
 
     async with Redis(host=client.host, port=client.port) as other:
         await other.set("async_rest:token:{gone}:lock", "somebody who is gone", px=200)
-    async with store.locked("gone"):
+    async with store_of(redis.address).locked("gone"):
         pass
 
 
@@ -163,10 +164,11 @@ async def test_who_may_read_and_not_write_redis_is_told_so_before_anything_is_as
             await store.locked("k").__aenter__()
 
 
+@pytest.mark.slow("a lock whose time a process can stand still for a while without missing it")
 async def test_a_user_with_the_rights_that_the_page_on_connections_names_may_use_redis():
     rights = re.search(r"`(~async_rest:token:[^`]*)`", page("connections"))[1].split()
     with running_redis("--user", "sharing", "on", ">shares", *rights) as server:
-        prolonging = Bounds(token_lock_expiry_seconds=0.2, token_lock_seconds=0.3)
+        prolonging = Bounds(token_lock_expiry_seconds=2.0, token_lock_seconds=3.0)
         store = store_of(replace(server.address, user="sharing", password="shares"), bounds=prolonging)
         async with store.locked("k") as kept:
             with pytest.raises(StoreAwayError):

@@ -13,7 +13,7 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from servers import raw_server, running_api
+from servers import raw_server, reading, running_api
 from tables import every_row
 
 from airflow_async_rest.core.errors import (
@@ -125,7 +125,7 @@ async def test_a_server_that_does_not_take_the_connection_is_a_timeout(request_o
             one = waiting.enter_context(socket.socket())
             one.setblocking(False)
             one.connect_ex(server.getsockname())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with pytest.raises(RequestTimeoutError):
                 await send(f"http://127.0.0.1:{server.getsockname()[1]}", request_of(), connect_timeout_seconds=0.05)
 
@@ -222,16 +222,21 @@ async def test_a_proxy_that_asks_who_asks_is_known_by_its_status_alone(request_o
         await send("http://api.example.com", request_of(), proxy=f"http://127.0.0.1:{port}")
 
 
-async def test_an_answer_that_comes_too_slowly_has_a_status(request_of):
+async def test_an_answer_that_comes_too_slowly_has_a_status(request_of, clock):
+    begins = HEAD + b"Content-Length: 9\r\n\r\nab"
+
     async def serve(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(HEAD + b"Content-Length: 9\r\n\r\nab")
+        writer.write(begins)
+        await asyncio.to_thread(was_read.wait, 60)
+        clock.now += 60.1
         await reader.read()
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        response = await send(url, request_of(), request_timeout_seconds=0.1)
+    with reading(len(begins)) as was_read:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            response = await send(url, request_of())
     assert (response.status, type(response.broken)) == (201, RequestTimeoutError)
 
 

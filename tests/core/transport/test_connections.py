@@ -42,19 +42,21 @@ def addresses(monkeypatch):
     return found, asked
 
 
+@pytest.fixture
 def closed_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 def port_of(url):
     return int(url.rpartition(":")[2])
 
 
-async def test_addresses_are_tried_in_turn(request_of, addresses):
+async def test_addresses_are_tried_in_turn(request_of, addresses, closed_port):
     found, asked = addresses
     async with serving(answering(OK)) as url:
-        found[:] = [("127.0.0.1", closed_port()), ("127.0.0.1", port_of(url))]
+        found[:] = [("127.0.0.1", closed_port), ("127.0.0.1", port_of(url))]
         async with RestClient(ClientSettings("http://api.example.com", trust_env=False), 1) as client:
             assert (await client.send(request_of())).status == 200
     assert asked == ["api.example.com"]
@@ -100,9 +102,9 @@ async def test_a_server_is_asked_for_its_name_and_shows_a_certificate_of_it(
                 assert asked == [certified]
 
 
-async def test_a_server_none_of_whose_addresses_answers_is_named(request_of, addresses):
+async def test_a_server_none_of_whose_addresses_answers_is_named(request_of, addresses, closed_port):
     found, _ = addresses
-    found[:] = [("127.0.0.1", closed_port()), ("127.0.0.1", closed_port())]
+    found[:] = [("127.0.0.1", closed_port)] * 2
     async with RestClient(ClientSettings("http://api.example.com:8", trust_env=False), 1) as client:
         with pytest.raises(ConnectionFailedError, match="^api.example.com:8 refuses the connection") as raised:
             await client.send(request_of())
@@ -151,7 +153,7 @@ async def test_what_waits_for_a_connection_may_be_cancelled(request_of):
         await goes_on.wait()
         await answering(*[OK] * 20)(reader, writer)
 
-    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client, asyncio.timeout(20):
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client, asyncio.timeout(60):
         sending = [asyncio.create_task(client.send(request_of())) for _ in range(5)]
         await asyncio.sleep(0)
         for one in sending[1:4]:
@@ -170,12 +172,14 @@ async def answer_or_hang(reader, writer):
         writer.write(OK)
 
 
-async def test_only_what_takes_too_long_is_ended(request_of):
-    settings = {"request_timeout_seconds": 0.3}
-    async with serving(answer_or_hang) as url, RestClient(ClientSettings(url, **settings), 5) as client:
+async def test_only_what_takes_too_long_is_ended(request_of, clock):
+    async with serving(answer_or_hang) as url, RestClient(ClientSettings(url), 5) as client:
         bodies = [b"", b"hang", b"", b"hang"]
-        found = await asyncio.gather(*(client.send(request_of(body=body)) for body in bodies), return_exceptions=True)
-    assert [type(one) is RequestTimeoutError for one in found] == [False, True, False, True]
+        sending = [asyncio.create_task(client.send(request_of(body=body))) for body in bodies]
+        await asyncio.gather(*sending[::2])
+        clock.now += 60.1
+        late = await asyncio.gather(*sending[1::2], return_exceptions=True)
+    assert list(map(type, late)) == [RequestTimeoutError] * 2
 
 
 async def test_one_timer_is_enough_for_any_number(request_of, monkeypatch):
@@ -189,17 +193,18 @@ async def test_one_timer_is_enough_for_any_number(request_of, monkeypatch):
         assert timers == []
 
 
-async def test_time_begins_when_a_request_is_sent(request_of):
+async def test_time_begins_when_a_request_is_sent(request_of, clock):
     """Not while it waits for another one to be answered."""
-    settings = {"request_timeout_seconds": 0.25}
 
     async def serve(reader, writer):
         for _ in range(3):
             await read_request(reader)
-            await asyncio.sleep(0.1)
+            clock.now += 25
+            await asyncio.sleep(0)  # what is due now ends
+            await asyncio.sleep(0)
             writer.write(OK)
 
-    async with serving(serve) as url, RestClient(ClientSettings(url, **settings), 1) as client:
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
         found = await asyncio.gather(*(client.send(request_of()) for _ in range(3)))
     assert [one.status for one in found] == [200, 200, 200]
 
@@ -220,7 +225,7 @@ async def test_what_does_not_end_and_is_no_body_is_not_kept(request_of, begins):
             writer.write(b"x" * 10_000)
             await writer.drain()
 
-    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client, asyncio.timeout(20):
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client, asyncio.timeout(60):
         response = await client.send(request_of())
     assert (response.status, type(response.broken)) == (200, AnswerUnreadableError)
 

@@ -1,6 +1,7 @@
 """What comes over a connection, and when: the same for both transports."""
 
 import asyncio
+import gzip
 import socket
 from contextlib import suppress
 
@@ -80,16 +81,21 @@ async def test_an_answer_in_pieces_is_read_to_its_end(request_of):
         assert (await client.send(request_of())).json() == {"a": 1}
 
 
-async def test_a_late_answer_is_no_answer_to_the_next_request(request_of):
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # uvloop's clock cannot be set
+async def test_a_late_answer_is_no_answer_to_the_next_request(request_of, clock):
+    given_up = asyncio.Event()
+
     async def serve(reader, writer):
         _, body = await read_request(reader)
-        await asyncio.sleep(0.2 if body == b"slow" else 0)
+        if body == b"slow":
+            clock.now += 60.1
+            await given_up.wait()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n" + body)
 
-    settings = {"request_timeout_seconds": 0.1}
-    async with serving(serve) as url, RestClient(ClientSettings(url, **settings), 1) as client:
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
         with pytest.raises(RequestTimeoutError):
             await client.send(request_of(body=b"slow"))
+        given_up.set()
         assert (await client.send(request_of(body=b"fast"))).body == b"fast"
 
 
@@ -107,7 +113,7 @@ async def test_an_answer_to_no_request_ends_its_connection(request_of, stray):
             assert await reader.read() == b""
         ended.put_nowait(1)
 
-    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client, asyncio.timeout(20):
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client, asyncio.timeout(60):
         for _ in range(3):
             assert (await client.send(request_of())).body == b"{}"
             goes_on.put_nowait(1)
@@ -227,7 +233,7 @@ async def test_a_large_body_holds_up_no_other_request(request_of):
         writer.write(OK)
 
     large = bytes(range(256)) * 40_000
-    async with serving(serve) as url, RestClient(ClientSettings(url), 2) as client, asyncio.timeout(20):
+    async with serving(serve) as url, RestClient(ClientSettings(url), 2) as client, asyncio.timeout(60):
         sending = asyncio.create_task(client.send(request_of(body=large)))
         assert (await client.send(request_of())).status == 200
         goes_on.set()
@@ -240,7 +246,7 @@ async def test_a_server_that_goes_while_a_body_is_written_is_no_answer(request_o
         await reader.readuntil(b"\r\n\r\n")
         writer.transport.abort()
 
-    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client, asyncio.timeout(20):
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client, asyncio.timeout(60):
         with pytest.raises(SendError) as raised:
             await client.send(request_of(body=b"x" * 30_000_000))
     assert raised.value.sent
@@ -356,6 +362,24 @@ async def test_what_is_not_quite_http_is_read(request_of, answer):
     assert (response.status, response.body, response.broken) == (201, BODY, None)
 
 
+PACKED = gzip.compress(BODY)
+
+
+@pytest.mark.parametrize(
+    ("lines", "body"),
+    [
+        (b"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n", gzip.compress(PACKED)),
+        (b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n", PACKED),
+        (b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\nX: %d\r\n", b"b\r\n" + BODY + b"\r\n0\r\n\r\n"),
+    ],
+)
+async def test_what_a_body_went_through_may_be_told_in_several_lines(request_of, lines, body):
+    answer = HEAD + lines % len(body) + b"\r\n" + body
+    async with serving(answering(answer)) as url, RestClient(ClientSettings(url), 1) as client:
+        response = await client.send(request_of())
+    assert (response.body, response.broken, response.may_be_cut) == (BODY, None, False)
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -370,3 +394,52 @@ async def test_what_says_two_things_is_not_read(request_of, head):
     async with serving(answering(HEAD + head + b"\r\n" + BODY)) as url, RestClient(ClientSettings(url), 1) as client:
         response = await client.send(request_of())
     assert (response.status, type(response.broken)) == (201, AnswerUnreadableError)
+
+
+def _said(status, length, body, more=b""):
+    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n%b\r\n%b" % (status, length, more, body)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [(200, b"{}"), (200, b"[]"), (200, b"[1]"), (200, b"{}")],
+        [(200, b"ab"), (422, b"ab"), (200, b"cd"), (422, b"ef")],
+        [(200, b""), (200, b""), (200, b"a")],
+        [(200, b"\r\n\r\n"), (200, b"a\r\n\r"), (200, b"\r\n\r\n")],
+    ],
+)
+async def test_an_answer_that_begins_as_the_one_before_is_read_for_itself(request_of, answers):
+    serve = answering(*(_said(status, len(body), body) for status, body in answers))
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        sent = [await client.send(request_of()) for _ in answers]
+    assert [(response.status, response.body) for response in sent] == answers
+    assert {len(response.headers) for response in sent} == {1}
+
+
+@pytest.mark.parametrize(
+    ("before", "method", "after", "bodies"),
+    [
+        # What has no body for one method has one for another, though it may not have come yet.
+        (_said(200, 2, b""), "HEAD", [_said(200, 2, b""), b"{}"], [b"", b"{}"]),
+        (OK, "POST", [OK[:20], OK[20:]], [b"{}", b"{}"]),
+        (OK, "POST", [OK[:-2], b"[]"], [b"{}", b"[]"]),
+        # What follows an answer is none of the next one's.
+        (OK, "POST", [OK + b"\r\nHTTP/1.1 500 No\r\n\r\n"], [b"{}", b"{}"]),
+        (_said(200, 2, b"{}", b"Connection: close\r\n"), "POST", [OK], [b"{}", b"{}"]),
+    ],
+)
+async def test_where_an_answer_ends_does_not_follow_from_the_one_before(request_of, before, method, after, bodies):
+    answers = iter([[before], after])
+
+    async def serve(reader, writer):
+        for pieces in answers:
+            await read_request(reader)
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0.01)
+        await reader.read()
+
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        first = await client.send(request_of(method=method, body=None if method == "HEAD" else b"{}"))
+        assert [first.body, (await client.send(request_of())).body] == bodies

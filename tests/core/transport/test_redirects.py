@@ -18,6 +18,9 @@ ASKED = "http://api.example.com/v1/items"
         ("https://www.example.com/v1/items", "write www.example.com as the connection's Host"),
         ("/login?next=/v1/items", "the API wants a login"),
         ("http://[", "check the connection's Host and the endpoint"),
+        ("http://api.example.com:80/v1/items/", "write the endpoint with a slash at its end"),
+        ("http://api.example.com:80/v2", "write that path as the endpoint"),
+        ("javascript:alert(1)", "check the connection's Host and the endpoint"),
     ],
 )
 def test_what_to_change_because_of_a_redirect_is_said(location, change):
@@ -43,6 +46,8 @@ def test_an_address_shows_no_tokens():
         (302, "https://api.example.com/v1/items", None),
         (302, "http://other.example.com/", None),
         (302, "http://[", None),
+        (302, "javascript:alert(1)", None),
+        (302, "mailto:team@api.example.com", None),
         (302, None, None),
         (304, "/v2/items", None),
     ],
@@ -50,6 +55,26 @@ def test_an_address_shows_no_tokens():
 def test_a_redirect_leads_no_further_than_the_host(status, location, target):
     found = redirect_target(URL(ASKED), status, {"Location": location} if location else {})
     assert found == (None if target is None else URL(target))
+
+
+@every_row(
+    ("location", "target"),
+    [
+        ("/x?signature=a%2Fb%2B%41&of=c%20d+e", "/x?signature=a%2Fb%2B%41&of=c%20d+e"),
+        ("/%zz?a[]=1", "/%zz?a[]=1"),
+        ("/caf\udce9", "/caf%E9"),  # as ISO 8859-1 has it
+        ("/caf\u00e9?\u00fc", "/caf%C3%A9?%C3%BC"),
+        ("/a b\t", "/a%20b"),
+        ("/x#part", "/x"),
+        ("http://api.example.com?a=1", "/?a=1"),
+        ("HTTP://API.example.com:80/x", "/x"),
+        ("../x", "/x"),
+        ("?a=1", "/v1/items?a=1"),
+    ],
+)
+def test_a_redirect_leads_to_what_is_written(location, target):
+    found = redirect_target(URL(ASKED), 302, {"Location": location})
+    assert str(found) == f"http://api.example.com{target}"
 
 
 @every_row(

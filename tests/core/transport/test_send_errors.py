@@ -42,8 +42,9 @@ def shape(error):
 
 @pytest.fixture
 def closed_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 async def test_a_name_that_is_not_found_is_named(failure):
@@ -132,9 +133,12 @@ async def test_a_proxy_that_opens_no_tunnel_says_why(failure, line, kind, cause)
     assert str(error) == f"the proxy answers {line}"
 
 
-async def test_a_timeout_says_which_one_it_was(api, failure):
+async def test_a_timeout_says_which_one_it_was(api, failure, clock):
     api.answer = lambda seen: "hang"
-    error = await failure(api.url, request_timeout_seconds=0.05)
+    asking = asyncio.create_task(failure(api.url, request_timeout_seconds=0.05))
+    await asyncio.to_thread(api.wait_for, lambda api: api.seen)
+    clock.now += 0.06
+    error = await asking
     assert shape(error) == (RequestTimeoutError, "request_timeout")
     assert str(error) == "no complete answer within 0.05 s (request_timeout_seconds)"
 
@@ -177,11 +181,16 @@ async def test_a_time_for_requests_that_is_shorter_than_that_for_connections_is_
 
 
 @pytest.mark.parametrize("each_transport", ["aiohttp"], indirect=True)
-async def test_who_waits_for_a_place_among_the_connections_has_sent_nothing(api, request_of, each_transport):
+async def test_who_waits_for_a_place_among_the_connections_has_sent_nothing(api, request_of, each_transport, clock):
     api.answer = lambda seen: "hang"
-    settings = ClientSettings(api.url, connect_timeout_seconds=0.1, request_timeout_seconds=0.3)
+    settings = ClientSettings(api.url, connect_timeout_seconds=10, request_timeout_seconds=30)
     async with RestClient(settings, 1) as client:
-        errors = await asyncio.gather(*(client.send(request_of()) for _ in range(2)), return_exceptions=True)
+        sending = [asyncio.create_task(client.send(request_of())) for _ in range(2)]
+        await asyncio.to_thread(api.wait_for, lambda api: api.seen)
+        clock.now += 11  # more than the second one has
+        await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+        clock.now += 20
+        errors = await asyncio.gather(*sending, return_exceptions=True)
     found = [(error.cause, error.sent) for error in errors]
     assert found == [("request_timeout", True), ("connect_timeout", False)]
     assert len(api.seen) == 1

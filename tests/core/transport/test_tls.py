@@ -1,6 +1,10 @@
+import asyncio
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -66,6 +70,38 @@ async def test_certificates_are_trusted_by_field_or_environment(
         else:
             with pytest.raises(TlsError):
                 await client.send(request_of())
+
+
+def answer_who_has_a_certificate(listening, context):
+    """Ask for a client's certificate once its request has come, as servers do for single paths (RFC 8446, 4.6.2)."""
+    with listening, context.wrap_socket(listening.accept()[0], server_side=True) as connection:
+        connection.recv(65_536)
+        with suppress(ssl.SSLError):  # the client has not said that it may be asked
+            connection.verify_client_post_handshake()
+            connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.settimeout(0.02)
+            for _ in range(1_000):
+                if connection.getpeercert():
+                    break
+                with suppress(TimeoutError):  # what comes is no data
+                    connection.read(1)
+        status = 200 if connection.getpeercert() else 403
+        connection.write(b"HTTP/1.1 %d Any\r\nContent-Length: 0\r\n\r\n" % status)
+
+
+@pytest.mark.anyio
+async def test_a_client_certificate_may_be_asked_for_after_the_request(tmp_path, request_of, each_transport):
+    issuer, of_server = make_certificate(tmp_path, "issuer", addresses=()), make_certificate(tmp_path, "api")
+    of_client = make_certificate(tmp_path, "client", issuer=issuer)
+    context = of_server.server(client_ca=issuer)
+    context.post_handshake_auth = True
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+    answering = asyncio.get_running_loop().run_in_executor(None, answer_who_has_a_certificate, listening, context)
+    settings = ClientSettings(url, verify=of_server.path, client_certificate=(of_client.path, None))
+    async with RestClient(settings, 1) as client:
+        assert (await client.send(request_of())).status == 200
+    await answering
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

@@ -1,7 +1,7 @@
 """Values into columns of every type, by way of the staging table; rows that are refused on the way."""
 
 import json
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from itertools import zip_longest
 from uuid import UUID
@@ -132,6 +132,7 @@ WRONG = {
         "bytea": ["\\x0", {"base64": "?"}, [1]],
         "uuid": ["7"],
         "date": ["soon", "2026-02-30", 1772430912],
+        "time": ["12:30:00+02:00", "12:30-0330", time(12, tzinfo=timezone(timedelta(hours=1))), "noon"],
         "timestamp": ["soon", 5, 1772430912, "1772430912", "0001-01-01T00:00:00+05:00"],
         "timestamptz": ["2026-07-01T25:00:00Z", 1772430912],
         "timestamptz[]": [[1772430912]],
@@ -141,7 +142,7 @@ WRONG = {
     "sqlite": {
         "text": ["\ud800", {"a": float("nan")}],
         "json": ["\ud800", float("nan"), [1, {"a": float("-inf")}]],
-        "real": [float("nan"), Decimal("1e400")],
+        "real": [float("nan"), Decimal("1e400"), "1e400", "-1e400"],
         "integer": [
             Decimal("1e400"),
             12345678901234567891,

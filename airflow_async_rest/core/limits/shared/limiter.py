@@ -10,7 +10,8 @@ from typing import Any, Self
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError, QuotaExhaustedError
 from airflow_async_rest.core.limits.limiter import Limiter
-from airflow_async_rest.core.limits.limits import PACE, Limits
+from airflow_async_rest.core.limits.limits import PACE, Limits, Rate
+from airflow_async_rest.core.limits.rate_limit import Sent
 from airflow_async_rest.core.limits.shared.outage import Outage, let_pass
 from airflow_async_rest.core.limits.shared.pause import SharedPause
 from airflow_async_rest.core.limits.shared.places import Ahead, Block, Places, block_seconds, is_time
@@ -30,6 +31,7 @@ class SharedLimiter:
 
     :param key: for people to read.
     :param before: whose grant each request needs first: the task's own limit.
+    :param own: what that limit is of: what has waited long since ``before`` granted it goes out no faster either.
     :param fallback: grants while the store is away; None: nothing is sent then.
     :param say: logs what somebody should know.
     :param longest_seconds: that a day's limit which is used up is waited for, or a pause of all.
@@ -42,6 +44,7 @@ class SharedLimiter:
         *,
         key: str,
         before: Limiter,
+        own: tuple[Rate, ...] = (),
         fallback: Limiter | None = None,
         say: Callable[..., None],
         longest_seconds: float,
@@ -54,6 +57,7 @@ class SharedLimiter:
         pace = limits.pace
         self._interval = pace.interval if pace else 0.0
         self._latest, self._counts = limits.latest_seconds, bool(limits.days)
+        self._sent = Sent(own)
         self._turn = asyncio.Lock()
         self._places, self._ahead = Places(), Ahead()
         self._taking: asyncio.Task[None] | None = None
@@ -119,8 +123,11 @@ class SharedLimiter:
         self.waiting += 1
         try:
             async with self._turn:  # first come, first served
+                if (wait := self._sent.free_at - self._clock()) > 0:
+                    await asyncio.sleep(wait)
                 while not await self._is_granted():
                     pass
+                self._sent.add(self._clock())
             self.granted += 1
         finally:
             self.waiting -= 1
@@ -137,6 +144,7 @@ class SharedLimiter:
                 await self._outage.over()
             elif not self._outage.is_over:
                 await self._fallback.acquire()
+                await self._pause.wait_until(0.0)
                 self._credit -= 1  # counted when the store is back
                 return True
             self._outage, self._count_began = None, None
@@ -289,6 +297,8 @@ class SharedLimiter:
 
         :return: whether nothing was slowed down before.
         """
+        if self._fallback is not None:
+            self._fallback.slow_down(interval, seconds)
         return self._slow.change(interval, seconds, self._clock())
 
     def share_used(self) -> float | None:

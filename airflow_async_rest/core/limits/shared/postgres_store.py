@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -171,8 +172,11 @@ class PostgresStore:
         try:
             if self._connection is None:
                 self._connection = await self._table.connect(keeps_session=self._keeps_session)
-            async with together(self._connection, keeps_session=self._keeps_session):
-                return await work(self._connection)
+            while True:
+                with suppress(asyncpg_for(self._address).SerializationError):
+                    async with together(self._connection, keeps_session=self._keeps_session):
+                        return await work(self._connection)
+                # Its isolation is stricter than "read committed": another task was faster, and this one asks again.
         except BaseException:
             connection, self._connection = self._connection, None
             if connection is not None:

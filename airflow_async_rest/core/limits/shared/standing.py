@@ -35,6 +35,7 @@ class SlowPace:
 
     def __init__(self) -> None:
         self._interval, self._until, self._is_told = 0.0, 0.0, True
+        self._told_until = 0.0
 
     def holds(self, now: float) -> bool:
         """Return whether this task is the one that was told of it."""
@@ -44,7 +45,9 @@ class SlowPace:
         """Keep to a pace for so long from now, or with an interval of 0 no longer. :return: whether it begins."""
         was_slow, before = self.holds(now), self._interval
         self._interval, self._until = interval, now + seconds if interval else 0.0
-        if abs(interval - before) > OTHER_PACE * before or was_slow != bool(interval):
+        # Of a limit that rolls, each answer tells of a later end.
+        ends_soon = interval > 0 and self._told_until - now < seconds / 2
+        if abs(interval - before) > OTHER_PACE * before or was_slow != bool(interval) or ends_soon:
             self._is_told = False
         return bool(interval) and not was_slow
 
@@ -52,7 +55,7 @@ class SlowPace:
         """Return what the store does not know yet."""
         if self._is_told:
             return AS_BEFORE
-        self._is_told = True
+        self._is_told, self._told_until = True, self._until
         return Slow(self._interval, max(0.0, self._until - now))
 
     def is_lost(self, told: Slow) -> None:

@@ -15,6 +15,7 @@ from yarl import URL
 
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import SUCCESSES, Request
+from airflow_async_rest.core.requests.headers import joined
 from airflow_async_rest.core.requests.proxies import Proxy
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import decode_body, too_large
@@ -149,7 +150,7 @@ class Session:
                 attempt.waited_seconds += time.perf_counter() - began
             answer = await self._ask(url, request, attempt)
         if redirect is not None and answer.status in SUCCESSES:
-            encoding, accepted = answer.headers.get("Content-Encoding", ""), self._headers_of(request).get("Accept", "")
+            encoding, accepted = joined(answer.headers, "Content-Encoding"), self._headers_of(request).get("Accept", "")
             body = decode_body(encoding, answer.body, self._settings.max_response_bytes)
             if is_page(first, url, answer.headers, body, accepted):
                 return redirect

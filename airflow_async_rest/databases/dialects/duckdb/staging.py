@@ -4,7 +4,6 @@ A value that is not of its column's type would end the transaction: what the dat
 """
 
 import contextlib
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -19,6 +18,7 @@ from airflow_async_rest.databases.values.column_values import CONVERTERS, binary
 from airflow_async_rest.databases.values.columns import Column, Kind
 
 _TIMES = frozenset({Kind.NAIVE_TIME, Kind.AWARE_TIME, Kind.DATE})
+_FLOATS = frozenset({"FLOAT", "DOUBLE"})
 _NESTED = ("STRUCT(", "MAP(")
 # What is bound at once: lists are held twice meanwhile.
 _AT_ONCE = 10_000
@@ -58,7 +58,6 @@ def text_for(kind: Kind) -> Callable[[Any], Any]:
     return {
         Kind.BINARY: _bytes,
         Kind.INTEGER: _whole,
-        Kind.NUMBER: _finite,
         Kind.OTHER: lambda value: _interval(value) if isinstance(value, timedelta) else text_of(value),
     }.get(kind, lambda value: text_of(CONVERTERS[kind](_checked(value, kind))))
 
@@ -83,14 +82,6 @@ def _whole(value: Any) -> str:
     if number.adjusted() < _MOST_DIGITS and number == number.to_integral_value():
         return str(int(number))
     raise EncodeError(f"{written:.60} is not a whole number, and would be rounded")
-
-
-def _finite(value: Any) -> str:
-    """Refuse a number so large that a DOUBLE would be infinite. :raises EncodeError: then."""
-    written = text_of(int(value) if isinstance(value, bool) else value)
-    if isinstance(value, str) and (number := _number(written)) is not None and math.isinf(float(number)):
-        raise EncodeError(f"{written:.60} is too large, and would be infinite")
-    return written
 
 
 def _number(text: str) -> Decimal | None:
@@ -211,6 +202,9 @@ def _cast_of(column: Column) -> str:
     type_ = column.staged_as.replace("\\:", ":")
     if column.kind is Kind.BINARY or type_ in {"", "VARCHAR"}:
         return "{0}"
+    if type_ in _FLOATS:
+        is_lost = f"isinf(CAST({{0}} AS {type_})) AND {{0}} NOT ILIKE '%inf%'"
+        return f"CAST(CASE WHEN {is_lost} THEN 'a value would be infinite: ' || {{0}} ELSE {{0}} END AS {type_})"
     is_nested = type_.endswith("]") or type_.startswith(_NESTED)
     if is_nested or type_ == "TIME":
         return _checked_cast("CAST({0} AS JSON)" if is_nested else "{0}", type_)

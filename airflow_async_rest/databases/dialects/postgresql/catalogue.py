@@ -42,13 +42,13 @@ _NULLS_ARE_EQUAL = text(
     FROM pg_catalog.pg_index AS i
     JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.relname = :name AND i.indisunique AND i.indnullsnotdistinct
+    WHERE c.relname = :name AND i.indisunique AND i.indnullsnotdistinct AND i.indpred IS NULL AND i.indexprs IS NULL
         AND CASE WHEN CAST(:schema AS text) IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
             ELSE n.nspname = :schema END
         AND :key = (
             SELECT string_agg(CAST(a.attname AS text), ',' ORDER BY CAST(a.attname AS text) COLLATE "C")
             FROM pg_catalog.pg_attribute AS a
-            WHERE a.attrelid = i.indrelid AND a.attnum = ANY (CAST(i.indkey AS smallint[]))
+            WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((CAST(i.indkey AS smallint[]))[0:i.indnkeyatts - 1])
         )
     """
 )
@@ -60,6 +60,7 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
     "timestamp": types.DateTime(timezone=False),
     "timestamptz": types.DateTime(timezone=True),
     "date": types.Date(),
+    "time": types.Time(),
     "bool": types.Boolean(),
     "bytea": types.LargeBinary(),
     "int2": types.Integer(),

@@ -1,10 +1,12 @@
 """Rows in the text format of PostgreSQL's COPY, column by column: most columns need no look at each value."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from orjson import OPT_NAIVE_UTC, JSONEncodeError, dumps
 
+from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.databases.values.column_values import (
     FINER_THAN_MICROSECONDS,
     binary,
@@ -24,6 +26,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 # In a time, where the server reads another zone than was meant, or none.
 _ODD_ZONES = ("GMT", "UTC", "[", "(")
 _IN_ODD_ZONES, _BEFORE_FRACTIONS = "GgUu[(", ".,"
+_OTHER_THAN_UTC = re.compile(r"[+-][\d:]*[1-9][\d:]*\s*\Z")
 _NONE = type(None)
 _PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.BOOLEAN})
 _LOOK_AT_FLOATS = frozenset({Kind.INTEGER, Kind.TEXT})
@@ -95,6 +98,14 @@ def _moment(value: Any) -> str:
     return text_of(value)
 
 
+def _time_of_day(value: Any) -> str:
+    """Refuse an offset, which the server would drop. :raises EncodeError: then."""
+    text = text_of(value)
+    if _OTHER_THAN_UTC.search(text):
+        raise EncodeError(f"{text:.40} has an offset, which a column of the type time does not keep")
+    return text
+
+
 def _json_texts(values: Sequence[Any]) -> list[str | None]:
     """Write values as JSON; most are as JSON had them, and need no more than the encoder itself."""
     try:
@@ -130,6 +141,8 @@ def _text(kind: Kind, value: Any) -> str:
         return text_of(naive_utc(value))
     if kind in _MOMENTS:
         return _moment(value)
+    if kind is Kind.TIME_OF_DAY:
+        return _time_of_day(value)
     if kind in _ELEMENTS and isinstance(value, list | tuple):
         return array_text(value, _ELEMENTS[kind])
     if kind is Kind.BINARY and isinstance(binary(value), bytes | bytearray | memoryview):

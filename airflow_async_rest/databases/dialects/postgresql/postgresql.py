@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import text, types
 from sqlalchemy.engine import Connection, Engine
 
 from airflow_async_rest.compat.sqlalchemy import DOMAIN
@@ -102,7 +102,7 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
     is_indexed_late = True
     create_index = "CREATE INDEX IF NOT EXISTS {index} ON {schema}{table} ({column})"
     # The driver reads no time that is infinite, before the year 1 or after 9999, and gives some as its own types.
-    read_as_text = frozenset({Kind.AWARE_TIME, Kind.NAIVE_TIME, Kind.DATE, Kind.OTHER, Kind.JSON})
+    read_as_text = frozenset({Kind.AWARE_TIME, Kind.NAIVE_TIME, Kind.DATE, Kind.TIME_OF_DAY, Kind.OTHER, Kind.JSON})
     explains = True
     before_merge = "SET LOCAL synchronous_commit = on"
     check_deferred = "SET CONSTRAINTS ALL IMMEDIATE"
@@ -218,7 +218,7 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
         """Return the kind of a column's type: of a domain, that of the type below it."""
         while isinstance(type_, DOMAIN):
             type_ = type_.data_type
-        return super().kind_of(type_)
+        return Kind.TIME_OF_DAY if isinstance(type_, types.Time) and not type_.timezone else super().kind_of(type_)
 
     def nulls_are_equal(self, connection: Connection, table: str, schema: str | None, key: Sequence[str]) -> bool:
         """Return whether two rows whose key is NULL have one key."""

@@ -12,6 +12,8 @@ from airflow_async_rest.core.errors import LimitStoreError, QuotaExhaustedError
 from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
+from airflow_async_rest.core.limits.shared.standing import SlowPace
+from airflow_async_rest.core.limits.shared.store import AS_BEFORE, Slow
 
 _OF_MANY = pytest.mark.slow("some ten thousand requests, each of them simulated")
 
@@ -314,6 +316,24 @@ def test_a_share_of_its_own_is_kept_to_while_the_store_is_away_where_one_is_set(
     assert uncounted == 0  # what went out meanwhile is counted afterwards
 
 
+@pytest.mark.parametrize(("told", "most"), [("pause", 0), ("slow_down", 2)])
+def test_what_the_api_asks_for_while_the_store_is_away_holds_for_the_share_of_its_own(told, most):
+    async def play():
+        tasks = Tasks("100/s")
+        tasks.server.away = True
+        async with tasks.limiter(fallback=RateLimiter((10, 1.0), tasks.clock)) as limiter:
+            sending = asyncio.create_task(tasks.send(0, limiter, 12, 16, 0.01))
+            await asyncio.sleep(5)
+            limiter.pause(5) if told == "pause" else limiter.slow_down(1.0, 5)
+            await sending
+        return [sum(a <= at < b for at, _ in tasks.sent) for a, b in ((0, 5), (6, 8), (10.5, 12))]
+
+    before, meanwhile, after = virtually(play)
+    assert before > 40
+    assert meanwhile <= most
+    assert after > 8
+
+
 def test_a_store_that_stays_away_ends_the_try_retriably():
     async def play():
         tasks = Tasks("100/s")
@@ -348,6 +368,42 @@ def test_a_pace_that_one_is_told_holds_for_all():
     assert after > 180
 
 
+def test_a_pace_that_is_told_again_and_again_holds_on():
+    """As by an API whose limit rolls: some of it remains for the next seconds, whenever it is asked."""
+
+    async def play():
+        tasks = Tasks("100/s")
+        async with tasks.limiter() as one, tasks.limiter() as other:
+            sending = asyncio.gather(tasks.send(0, one, 30, 8, 0.01), tasks.send(1, other, 30, 8, 0.01))
+            for _ in range(60):
+                one.slow_down(0.5, 5.0)
+                await asyncio.sleep(0.5)
+            await sending
+        return len(tasks.sent)
+
+    assert virtually(play) <= 60 + 16  # each worker waits for one more at the end
+
+
+@every_row(
+    ("told", "last"),
+    [
+        ([(0.5, 60, 0), (0.5, 59, 1), (0.5, 31, 29)], AS_BEFORE),  # of a window that ends
+        ([(0.5, 60, 0), (0.5, 60, 29)], AS_BEFORE),  # of one that rolls
+        ([(0.5, 60, 0), (0.5, 60, 31)], Slow(0.5, 60)),
+        ([(0.5, 60, 0), (0.6, 60, 1)], Slow(0.6, 60)),
+        ([(0.5, 60, 0), (0.0, 60, 1)], Slow(0.0, 0)),
+        ([(0.5, 60, 0), (0.0, 60, 1), (0.0, 60, 90)], AS_BEFORE),  # others may have been told of less
+        ([(0.0, 60, 5)], AS_BEFORE),
+    ],
+)
+def test_a_store_is_told_of_a_slower_pace_while_it_does_not_know(told, last):
+    slow = SlowPace()
+    for interval, seconds, now in told:
+        slow.change(interval, seconds, now)
+        found = slow.to_tell(now)
+    assert found == last
+
+
 def test_the_tasks_own_limit_holds_too():
     async def play():
         tasks = Tasks("100/s")
@@ -355,6 +411,60 @@ def test_the_tasks_own_limit_holds_too():
         return await tasks.run([16], 10)
 
     assert virtually(play)[0] <= 100
+
+
+def pausing(tasks):
+    for listener in tasks.server.listeners:
+        listener(5)
+
+
+def losing(tasks):
+    tasks.server.away = True
+
+
+def finding(tasks):
+    tasks.server.away = False
+
+
+@every_row(
+    ("limit", "first", "then", "most"),
+    [
+        ("400/s", pausing, pausing, 10),
+        ("400/s", losing, finding, 10),
+        ("400/s, 100000/d", pausing, pausing, 10),
+        ("5/s, 400/s", pausing, pausing, 5),
+    ],
+)
+def test_what_has_waited_for_others_goes_out_no_faster_than_the_tasks_own_limit(limit, first, then, most):
+    async def play():
+        tasks, own = Tasks(limit), parse_limits("10/s")
+        async with tasks.limiter(before=RateLimiter(own.pace, tasks.clock), own=own.rates) as limiter:
+            sending = asyncio.create_task(tasks.send(0, limiter, 30, 64, 0.01))
+            for event in (first, then):
+                await asyncio.sleep(8)
+                event(tasks)
+            await sending
+        return tasks.most_in_a_second(), len(tasks.sent)
+
+    most_seen, sent = virtually(play)
+    assert most_seen <= most
+    assert sent >= 15 * most
+
+
+def test_what_others_did_not_need_any_longer_makes_no_burst_of_what_waits():
+    async def play():
+        tasks, own = Tasks("40/s"), parse_limits("10/s")
+        async with AsyncExitStack() as stack:
+            mine = tasks.limiter(before=RateLimiter(own.pace, tasks.clock), own=own.rates)
+            others = [tasks.limiter() for _ in range(7)]
+            for limiter in (mine, *others):
+                await stack.enter_async_context(limiter)
+            await asyncio.gather(
+                tasks.send(0, mine, 30, 64, 0.01), *(tasks.send(1, limiter, 10, 16, 0.01) for limiter in others)
+            )
+        return most_in_a_second(at for at, who in tasks.sent if who == 0)
+
+    assert virtually(play) == 10
 
 
 def test_how_it_stands_is_shown():

@@ -166,5 +166,7 @@ async def test_after_its_time_a_store_that_is_away_ends_the_try():
     pytest.importorskip("redis")
     bounds = replace(USUAL, store_away_seconds=0.3)
     async with limiter_at(away, "10/s", bounds=bounds) as limiter:
-        with pytest.raises(LimitStoreError, match=r"shared limit 'api' has been away for 0 s: redis at 127\.0\.0\.1:1"):
+        with pytest.raises(
+            LimitStoreError, match=r"shared limit 'api' has been away for \d+ s: redis at 127\.0\.0\.1:1"
+        ):
             await limiter.acquire()

@@ -1,0 +1,136 @@
+"""What is known of a task instance, read where the tab "Delivery" reads it; and which words fit it."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from airflow.models.taskinstance import TaskInstance
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from airflow_async_rest.core.errors import DeadLetterStoreError
+from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.tasks.storage.folders import TaskScope, shows_payloads
+from airflow_async_rest.ui import letters
+from airflow_async_rest.ui.reports import as_date, failures_in, is_report, pushed_values
+from airflow_async_rest.ui.states import TaskInstanceId, store_of
+
+LETTERS_OF_PAGE = 50
+_ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
+_AT_WORK = {"running", "up_for_reschedule"}
+_FIGURES = (
+    *(("read", "items read"), ("delivered", "delivered"), ("delivered_later", "delivered later"), ("failed", "failed")),
+    *(("skipped", "skipped"), ("unfinished", "unfinished"), ("rows_loaded", "rows loaded")),
+    *(("rows_refused", "rows refused"), ("requests", "requests"), ("retries", "retries")),
+    *(("elapsed_seconds", "seconds"), ("items_per_second", "items a second")),
+)
+
+
+class Facts(NamedTuple):
+    """A task instance.
+
+    :param figures: its report, or how far it is; None where it has left neither.
+    :param told_at: when these were written.
+    :param is_last: whether they are what the try has come to that has written them.
+    :param letters: a page of its dead letters, see :func:`~airflow_async_rest.ui.letters.page`; None: there is none.
+    :param sample: of what failed, where the page cannot be had; then ``trouble`` says why.
+    """
+
+    task: TaskInstanceId
+    state: str | None
+    try_number: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    figures: Mapping[str, Any] | None
+    told_at: datetime | None
+    is_last: bool
+    letters: Mapping[str, Any] | None = None
+    sample: list[Any] = []  # noqa: RUF012  (a tuple has no default of its own)
+    trouble: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether nothing more comes of it by itself."""
+        return self.state in _ENDED
+
+    @property
+    def older_than(self) -> str | None:
+        """Return what the figures are older than, that should be of the end of the last try; None: nothing."""
+        if self.figures is None or self.state in _AT_WORK:
+            return None
+        if not self.has_ended or (self.told_at and self.started_at and self.told_at < self.started_at):
+            return "the last try"
+        return None if self.is_last else "the end of the last try"
+
+
+def facts_of(session: Session, task: TaskInstanceId, offset: int) -> Facts | None:
+    """Return what is known of a task instance; None where Airflow knows of none.
+
+    :param offset: of the page of dead letters.
+    """
+    columns = (TaskInstance.state, TaskInstance.try_number, TaskInstance.start_date, TaskInstance.end_date)
+    line = session.execute(select(*columns).filter_by(**task._asdict())).one_or_none()
+    if line is None:
+        return None
+    pushed, progress = pushed_values(session, task), None
+    with suppress(Exception):  # whatever the storage raises: what is in XCom is shown all the same
+        progress = store_of(task, session).get("progress")
+    progress = progress if is_report(progress) else None
+    figures, told_at, is_report_of_last = _latest(pushed, progress, line.start_date)
+    is_last = is_report_of_last or bool(figures and (figures.get("complete") or figures.get("error")))
+    facts = Facts(task, line.state and str(line.state), *line[1:], figures, told_at, is_last)
+    return _with_letters(facts, pushed.get("failed_items") or [], offset) if failures_in(figures) else facts
+
+
+def _latest(
+    pushed: Mapping[str, Any], progress: Mapping[str, Any] | None, began: datetime | None
+) -> tuple[Mapping[str, Any] | None, datetime | None, bool]:
+    """Return the figures, when they were written, and whether they are a report.
+
+    Where XCom cannot be written, it may still have the report of an earlier try, and the state store knows better.
+    """
+    report, pushed_at = pushed.get("return_value"), as_date(pushed.get("pushed_at"))
+    is_old = pushed_at is not None and began is not None and pushed_at < began
+    if report is not None and not (progress and is_old):
+        return {**(progress or {}), **report}, pushed_at, True
+    return progress, as_date(progress.get("updated_at")) if progress else None, False
+
+
+def _with_letters(facts: Facts, sample: list[Any], offset: int) -> Facts:
+    uri = facts.figures and facts.figures.get("dead_letters")
+    try:
+        folder = letters.open_letters(TaskScope(*facts.task), uri if isinstance(uri, str) else None)
+        only = LetterFilter(None, "", shows_payloads(), None)
+        return facts._replace(letters=letters.page(folder, only, offset, LETTERS_OF_PAGE))
+    except (letters.FolderRefusedError, letters.FolderAwayError, DeadLetterStoreError) as error:
+        return facts._replace(sample=sample, trouble=str(error))
+
+
+def figures_of(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is shown of figures: what each is called, and its value."""
+    shown = [(label, f"{figures[name]:,}") for name, label in _FIGURES if isinstance(figures.get(name), int | float)]
+    shown = [each for each in shown if each != ("delivered later", "0")]
+    latency = figures.get("latency_ms")
+    known = latency.items() if isinstance(latency, Mapping) else ()
+    return shown + [(f"{name} latency, ms", str(value)) for name, value in known if value is not None]
+
+
+def next_step(state: str | None, figures: Mapping[str, Any] | None) -> str | None:
+    """Return what to do where something is missing; None where nothing is, or Airflow goes on by itself."""
+    failures, fetches = failures_in(figures), "rows_loaded" in (figures or {})
+    if state == "success" and failures and not fetches:
+        return (
+            "The task allows that many failures. Send the same requests again with ReplayDeadLettersOperator: a Clear "
+            "would run all of it again."
+        )
+    if state != "failed":
+        return None
+    if figures is None or not (failures or figures.get("read")):
+        return "Its log says more. When that is put right, clear the task."
+    if failures and figures.get("complete") and not fetches:
+        return (
+            "Send the same requests again with ReplayDeadLettersOperator; or clear the task: those that failed are "
+            "made again from their rows."
+        )
+    return "Clear the task: it goes on where it stopped, with what failed and what is missing."

@@ -1,0 +1,244 @@
+"""The pages of versions without tabs, and the links that lead there: what they say, and to whom."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from tables import every_row
+from ui.test_endpoints import report
+
+from airflow_async_rest.compat.ui import page_url, task_path
+from airflow_async_rest.core.letters.folder import DeadLetterFolder
+from airflow_async_rest.core.models import DeadLetter, Item, Request
+
+ENDED = datetime(2026, 3, 4, tzinfo=UTC)
+TASK = {"dag_id": "paged", "run_id": "run0", "task_id": "post"}
+HOSTILE = '<script>alert("x")</script>'
+CUT = {"complete": False, "read": 7, "failed": 1}
+
+
+@pytest.fixture
+def client_of(client_of):
+    """Clients of an application that has the pages: that of this version has none."""
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from airflow_async_rest.ui.pages.routes import router
+
+    application = FastAPI()
+    application.include_router(router, prefix="/async-rest")
+
+    def make(name):
+        client = TestClient(application, base_url="http://testserver/async-rest/pages/")
+        client.headers.update(client_of(name).headers)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The dead letters of the first run of ``paged``: 51, of which the API said something that would be a script."""
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path))
+    made = DeadLetterFolder(tmp_path.joinpath("paged", "run0", "post", "-1"), 1)
+    about = {"status": 422, "attempts": 1, "detail": HOSTILE}
+    made.write(
+        [
+            DeadLetter.of(
+                Item(index, f"row {index}{HOSTILE}", {}, None),
+                "http_422",
+                request=Request("PUT", f"sensors/{index}", "", b"{}", f"key{index}"),
+                **about,
+            )
+            for index in range(51)
+        ]
+    )
+    return f"file://{tmp_path}/paged/run0/post/-1"
+
+
+def test_a_page_shows_what_became_of_a_task_and_what_failed(client_of, dag_runs, folder):
+    dag_runs("paged", ("failed", report(900, 51, dead_letters=folder, error=f"51 failed: {HOSTILE}")), ended=ENDED)
+    client = client_of("vic")
+    first, second = (client.get("delivery/content", params={**TASK, "offset": offset}).text for offset in (0, 50))
+    for part in ("post: failed", "<dd>900</dd>", "51 failed: ", "What failed (51)", "sensors/0", "1 to 50 of 51"):
+        assert part in first, first
+    assert "sensors/50" in second
+    assert "sensors/50" not in first
+    assert ("offset=50" in first, "offset=0" in second) == (True, True)
+    assert HOSTILE not in first
+    assert 'http-equiv="refresh"' not in first
+
+
+def test_a_task_that_is_not_done_is_looked_at_again(client_of, dag_runs):
+    dag_runs("paged", ("running", None, {"read": 5, "delivered": 4, "updated_at": "2026-03-04T00:00:00Z"}))
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert 'http-equiv="refresh" content="5"' in page
+    assert "<dd>4</dd>" in page
+
+
+BEGAN, EARLIER, LATER = (datetime(year, 1, 1, tzinfo=UTC) for year in (2999, 2998, 3000))
+
+
+@pytest.mark.parametrize(
+    ("progress", "older", "delivered"),
+    [
+        (None, "older than the last try", 9),
+        ({"updated_at": EARLIER.isoformat(), "error": "of then"}, "older than the last try", 8),
+        ({"updated_at": LATER.isoformat()}, "older than the end of the last try", 8),
+        ({"updated_at": LATER.isoformat(), "error": "of now"}, None, 8),
+    ],
+)
+def test_a_report_of_an_earlier_try_is_said_to_be_one(client_of, dag_runs, progress, older, delivered):
+    """As where XCom could not be written since."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    stored = [{"read": 8, "delivered": 8, **progress}] if progress else []
+    dag_runs("paged", ("failed", report(9), *stored), ended=ENDED)
+    assert "older than" not in client_of("vic").get("delivery/content", params=TASK).text
+    with create_session() as session:
+        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "paged").values(start_date=BEGAN))
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("older than" in page) == bool(older)
+    assert (older or "of now") in page
+    assert "of then" not in page
+    assert f"<dt>delivered</dt><dd>{delivered}</dd>" in page
+
+
+def test_dead_letters_that_cannot_be_read_are_shown_as_far_as_xcom_has_them(client_of, dag_runs):
+    sample = [{"index": 0, "key": "row 0", "reason": "http_422", "attempts": 1, "failed_at": "2026-03-04T00:00:00Z"}]
+    dag_runs("paged", ("failed", report(9, 1, dead_letters="s3://elsewhere/x")), sample=sample, ended=ENDED)
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert "not where [async_rest] dead_letter_path" in page
+    assert "<td>row 0</td>" in page
+
+
+def test_the_windows_of_a_dag_lead_to_their_pages(client_of, dag_runs):
+    dag_runs("paged", ("success", report(9)), ("failed", report(7, 2, reasons={"http_422": 2})))
+    page = client_of("vic").get("windows/content", params={"dag_id": "paged"}).text
+    assert "delivery?dag_id=paged&amp;run_id=run1&amp;task_id=post&amp;map_index=-1" in page
+    assert page.index("run1") < page.index("run0")
+    assert "<td>http_422</td>" in page
+    assert "has delivered or fetched anything" in client_of("vic").get("windows/content", params={"dag_id": "x"}).text
+
+
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("delivery", TASK | {"task_id": "none"}),
+        ("delivery", TASK | {"map_index": "x"}),
+        ("delivery", TASK | {"map_index": "-2"}),
+        ("delivery", TASK | {"map_index": "99999999999"}),
+        ("delivery", TASK | {"offset": "-1"}),
+        ("delivery", {"dag_id": "paged"}),
+        ("windows", {}),
+        ("deliveries", TASK),
+    ],
+)
+def test_what_there_is_not_is_said_to_be_missing(client_of, dag_runs, page, query):
+    dag_runs("paged", ("success", report(9)))
+    answer = client_of("vic").get(f"{page}/content", params=query)
+    assert (answer.status_code, "There is no such page" in answer.text) == (404, True)
+
+
+def test_who_may_not_see_xcom_sees_no_page(client_of, dag_runs, only):
+    dag_runs("paged", ("success", report(9)))
+    assert client_of(None).get("delivery/content", params=TASK).status_code == 401
+    only(lambda dag_id, entity: (dag_id, entity) != ("paged", "XCOM"))
+    for page in ("delivery", "windows"):
+        answer = client_of("vic").get(f"{page}/content", params=TASK)
+        assert (answer.status_code, "paged" in answer.text) == (403, False)
+
+
+def test_the_frame_of_a_page_tells_nothing(client_of, dag_runs):
+    dag_runs("paged", ("success", report(9)))
+    answer = client_of(None).get("delivery", params=TASK)
+    assert (answer.status_code, "paged" in answer.text, "post" in answer.text) == (200, False, False)
+
+
+def test_versions_with_tabs_have_neither_links_nor_pages(application):
+    from airflow_async_rest.ui.endpoints import app
+    from airflow_async_rest.ui.plugin import AsyncRestPlugin
+
+    assert (AsyncRestPlugin().operator_extra_links, AsyncRestPlugin().flask_blueprints) == ([], [])
+    assert [route.path for route in app.routes if "pages" in getattr(route, "path", "")] == []
+
+
+def test_the_operators_have_links_to_their_pages(monkeypatch):
+    from airflow_async_rest.ui.pages.links import DeliveryLink, WindowsLink
+
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://example.com/team/airflow/")
+    key = SimpleNamespace(dag_id="a b", run_id="manual__2026-03-01T00:00:00+00:00", task_id="post", map_index=3)
+    links = {link.name: link.get_link(None, ti_key=key) for link in (DeliveryLink(), WindowsLink())}
+    assert links == {
+        "Delivery": "/team/airflow/async-rest/pages/delivery?dag_id=a+b&run_id=manual__2026-03-01T00%3A00%3A00%2B00%3A00"
+        "&task_id=post&map_index=3",
+        "Windows": "/team/airflow/async-rest/pages/windows?dag_id=a+b",
+    }
+    names = {operator.__name__ for operator in DeliveryLink().operators}
+    assert names == {"SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator"}
+
+
+@every_row(
+    ("version", "base_url", "url"),
+    [
+        ((2, 11), "http://localhost:8080", "/async-rest/pages/x?a=1"),
+        ((2, 11), "https://example.com/airflow", "/airflow/async-rest/pages/x?a=1"),
+        ((3, 0), "https://example.com/airflow/", "/airflow/async-rest/pages/x?a=1"),
+        ((3, 0), "", "/async-rest/pages/x?a=1"),
+    ],
+)
+def test_the_address_of_a_page(version, base_url, url):
+    assert page_url("x", {"a": 1}, version, base_url) == url
+
+
+@every_row(
+    ("version", "map_index", "path"),
+    [
+        ((2, 11), -1, "dags/a%20b/grid?dag_run_id=r%2B1&task_id=t"),
+        ((2, 11), 2, "dags/a%20b/grid?dag_run_id=r%2B1&task_id=t&map_index=2"),
+        ((3, 0), -1, "dags/a%20b/runs/r%2B1/tasks/t"),
+        ((3, 0), 2, "dags/a%20b/runs/r%2B1/tasks/t/mapped/2"),
+    ],
+)
+def test_where_airflows_own_page_of_a_task_is(version, map_index, path):
+    assert task_path("a b", "r+1", "t", map_index, version) == path
+
+
+@every_row(
+    ("state", "figures", "step"),
+    [
+        ("success", report(9), None),
+        ("running", report(9, 1), None),
+        ("up_for_retry", report(9, 1), None),
+        ("success", report(9, 1), "The task allows that many failures. Send"),
+        ("success", report(9, rows_loaded=8, rows_refused=1), None),
+        ("failed", None, "Its log says more."),
+        ("failed", {"read": 0, "delivered": 0, "complete": False}, "Its log says more."),
+        ("failed", report(9, 1, complete=True), "Send the same requests again"),
+        ("failed", report(9, 1, complete=True, rows_loaded=8), "Clear the task: it goes on"),
+        ("failed", report(9, 1, complete=False), "Clear the task: it goes on"),
+    ],
+)
+def test_what_to_do_next(application, state, figures, step):
+    from airflow_async_rest.ui.pages.facts import next_step
+
+    found = next_step(state, figures)
+    assert found is None if step is None else found.startswith(step)
+
+
+@every_row(
+    ("figures", "shown"),
+    [
+        ({}, []),
+        ({"read": 1200, "failed": None, "delivered": "<b>"}, [("items read", "1,200")]),
+        ({"delivered_later": 0, "retries": 0}, [("retries", "0")]),
+        ({"latency_ms": {"p50": 1.5, "p95": None}}, [("p50 latency, ms", "1.5")]),
+        ({"latency_ms": "?"}, []),
+    ],
+)
+def test_which_figures_are_shown(application, figures, shown):
+    from airflow_async_rest.ui.pages.facts import figures_of
+
+    assert figures_of(figures) == shown

@@ -1,0 +1,73 @@
+"""Whether what is shown of a task is of its last try: pure decisions, run by Node.js."""
+
+import json
+
+import pytest
+from ui.node import evaluated, ran
+
+DATA = "delivery_data.js"
+EARLY, BEGAN, LATER = (f"2026-03-01T{hour}:00:00+00:00" for hour in (10, 11, 12))
+FIGURES = {"read": 5, "delivered": 5, "error": None, "complete": False}
+
+
+def task(*, state="failed", report=None, pushed_at=None, progress=None, looks=5):
+    return {
+        "instance": {"state": state, "start_date": BEGAN},
+        "ended": True,
+        "figures": report or progress,
+        "report": report,
+        "progress": progress,
+        "pushedAt": pushed_at,
+        "isOurs": True,
+        "looksAfterEnd": looks,
+    }
+
+
+@pytest.mark.parametrize(
+    ("known", "older", "at"),
+    [
+        ({"report": FIGURES, "pushed_at": LATER}, None, None),
+        ({"report": FIGURES}, None, None),  # of an older endpoint
+        ({"report": FIGURES, "pushed_at": EARLY}, "the last try", EARLY),
+        ({"report": FIGURES, "pushed_at": EARLY, "state": "success"}, "the last try", EARLY),
+        ({"progress": FIGURES | {"updated_at": EARLY}}, "the last try", EARLY),
+        ({"progress": FIGURES | {"updated_at": LATER}}, "the end of the last try", LATER),
+        ({"progress": FIGURES | {"updated_at": LATER}, "looks": 2}, None, None),  # a report may still come
+        ({"progress": FIGURES | {"updated_at": LATER, "error": "x"}}, None, None),
+        ({"progress": FIGURES | {"updated_at": LATER, "complete": True}}, None, None),
+        ({"progress": FIGURES}, "the end of the last try", None),
+        ({}, None, None),
+    ],
+)
+def test_what_is_shown_says_what_it_is_older_than(known, older, at):
+    assert ran(DATA, "olderThan", task(**known)) == (older and {"what": older, "at": at})
+
+
+@pytest.mark.parametrize(
+    ("pushed_at", "progress", "delivered", "is_report"),
+    [
+        (LATER, {"read": 9, "delivered": 9, "updated_at": LATER}, 5, True),
+        (EARLY, {"read": 9, "delivered": 9, "updated_at": LATER}, 9, False),  # XCom could not be written since
+        (EARLY, None, 5, True),
+        (None, {"read": 9, "delivered": 9, "updated_at": LATER}, 5, True),
+        ({"x": 1}, {"read": 9, "delivered": 9, "updated_at": LATER}, 5, True),
+    ],
+)
+def test_a_report_of_an_earlier_try_gives_way_to_what_the_state_store_has(pushed_at, progress, delivered, is_report):
+    answers = {
+        "pushed": {"return_value": FIGURES, "pushed_at": pushed_at},
+        "state-store": {"task_state_store": [{"key": "progress", "value": progress}] if progress else []},
+        "post": {"state": "failed", "operator": "SqlToRestOperator", "start_date": BEGAN},
+    }
+    found = evaluated(
+        DATA,
+        f"""(async () => {{
+          const answers = {json.dumps(answers)};
+          globalThis.document = {{ baseURI: "http://127.0.0.1/" }};
+          globalThis.fetch = async (url) =>
+            ({{ ok: true, text: async () => JSON.stringify(answers[new URL(url).pathname.split("/").at(-1)]) }});
+          const {{ figures, report }} = await found.lookAtTask({{ dagId: "d", runId: "r", taskId: "post", mapIndex: -1 }});
+          return {{ delivered: figures.delivered, isReport: report !== null }};
+        }})()""",
+    )
+    assert found == {"delivered": delivered, "isReport": is_report}
