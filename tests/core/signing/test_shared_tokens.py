@@ -34,6 +34,7 @@ def test_tasks_that_are_killed_lock_nobody_out_but_between_the_answer_and_the_wr
     check_deaths(address, api, step, 10 if address.kind == "postgres" else 3)  # a lock in Redis takes its time to end
 
 
+@pytest.mark.release
 @pytest.mark.slow("several processes, of which one is killed")
 @pytest.mark.parametrize("step", ["answered", "written"])
 @pytest.mark.parametrize("address", ["postgres"], indirect=True)

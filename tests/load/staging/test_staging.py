@@ -264,6 +264,7 @@ def test_bytes_that_are_refused_at_the_staging_can_be_staged_again(postgresql):
     assert postgresql.rows() == [(1, b"\x00\xff")]
 
 
+@pytest.mark.release
 def test_a_table_that_refuses_nearly_everything_ends_the_load(postgresql):
     postgresql.create("id {int}")
     with pytest.raises(ConfigurationError, match=r"the destination table refuses nearly all rows .* Fix the table"):
