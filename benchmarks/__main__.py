@@ -31,6 +31,7 @@ from benchmarks import (
     shared_limit,
     single,
     stages,
+    tabs,
     tls,
     worker_queue,
 )
@@ -58,11 +59,12 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "mapped": mapped.measure,
     "memory": memory.measure,
     "ids": ids.measure,
+    "tabs": tabs.measure,
 }
 
 # Each of their runs starts another Airflow, or many processes, which is too slow for a test, or a server that not all
 # machines have; they can still be named.
-_SLOW_TO_START = frozenset({"shared", "mapped", "memory", "ids", "tls"})
+_SLOW_TO_START = frozenset({"shared", "mapped", "memory", "ids", "tls", "tabs"})
 _DRAWN = frozenset({"single", "bulk"})
 
 

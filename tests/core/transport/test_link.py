@@ -67,7 +67,7 @@ async def test_whoever_waits_for_the_server_to_take_a_body_is_told_of_its_end(pi
             wire.connection.settle(request_timeout(SETTINGS))
         else:
             wire.connection.connection_lost(ConnectionResetError("gone"))
-        await asyncio.wait_for(writing, 5)
+        await asyncio.wait_for(writing, 60)
         assert coming.done()
         assert isinstance(coming.result(), Answer) == (end == "answer")
         assert isinstance(coming.result(), RequestTimeoutError) == (end == "time")
