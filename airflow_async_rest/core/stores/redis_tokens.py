@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
-from airflow_async_rest.core.stores.redis import redis_client, redis_errors
+from airflow_async_rest.core.stores.redis import end_task, redis_client, redis_errors
 from airflow_async_rest.core.stores.tokens import Kept
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ class RedisTokens:
                     found = await client.register_script(_READ)([_name(key)])
                 yield Kept(found[0].decode(), found[1], float(found[2])) if found else Kept()
             finally:
-                prolonging.cancel()
-                await asyncio.gather(prolonging, return_exceptions=True)
+                await end_task(prolonging)
                 with contextlib.suppress(Exception):
                     await client.register_script(_UNLOCK)([name], [holder])
 

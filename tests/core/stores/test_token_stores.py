@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from rotating import store_of
 from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
+from airflow_async_rest.core.stores.redis_tokens import RedisTokens
 
 pytestmark = pytest.mark.anyio
 HASTY = Bounds(token_lock_seconds=0.05, store_retry_seconds=0.01)
@@ -143,6 +145,18 @@ async def test_a_redis_lock_outlives_its_time_while_its_process_runs_and_not_aft
         await other.set("async_rest:token:{gone}:lock", "somebody who is gone", px=200)
     async with store_of(redis.address).locked("gone"):
         pass
+
+
+async def test_the_end_of_a_redis_lock_may_be_taken_for_an_error_of_the_connection(redis):
+    class Hesitating(RedisTokens):
+        async def _prolong(self, *_):
+            for _ in range(3):
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+
+    async with asyncio.timeout(60):
+        async with Hesitating(redis.address).locked("ends"):
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("kind", ["redis", "postgres"])
