@@ -15,7 +15,7 @@ tests = $(1) -m pytest $(2) $(AT_ONCE) || \
 # What is imported is compiled once, and not by every process again: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo sigkill test fast release-test pythons matrix databases lint peers docs bench wheel constraints clean
+.PHONY: demo sigkill test fast release-test pythons matrix databases lint peers docs pictures bench wheel constraints clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m demo $(if $(CHECK),--check) $(if $(PORT),--port $(PORT))
@@ -96,6 +96,11 @@ lint: $(INSTALLED)
 # The pages, as HTML in docs/_build. A warning is an error; tests/docs hold what they say.
 docs: $(INSTALLED)
 	$(BIN)/python -m sphinx -b html -q -W --keep-going docs docs/_build
+
+# The pictures of the tabs, light and dark, of two widths, by the tests that use them: eight minutes. Look at each.
+pictures: $(INSTALLED)
+	SCREENSHOTS=docs/pictures $(BIN)/python -m pytest -n0 -m "not release" $(addprefix tests/ui/test_,browser.py windows_tab.py \
+	  deliveries_page.py)
 
 # As make bench ARGS="single bulk --json figures.json --plot throughput.svg"; --help tells what else there is.
 bench: $(INSTALLED)

@@ -31,6 +31,8 @@ from benchmarks import (
     shared_limit,
     single,
     stages,
+    tabs,
+    tls,
     worker_queue,
 )
 from benchmarks.database import SHARED
@@ -44,6 +46,7 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "bulk": bulk.measure,
     "checked": checked.measure,
     "stages": stages.measure,
+    "tls": tls.measure,
     "latency": latency.measure,
     "rate": rate.measure,
     "shared": shared_limit.measure,
@@ -56,10 +59,12 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "mapped": mapped.measure,
     "memory": memory.measure,
     "ids": ids.measure,
+    "tabs": tabs.measure,
 }
 
-# Each of their runs starts another Airflow, or many processes, which is too slow for a test; they can still be named.
-_SLOW_TO_START = frozenset({"shared", "mapped", "memory", "ids"})
+# Each of their runs starts another Airflow, or many processes, which is too slow for a test, or a server that not all
+# machines have; they can still be named.
+_SLOW_TO_START = frozenset({"shared", "mapped", "memory", "ids", "tls", "tabs"})
 _DRAWN = frozenset({"single", "bulk"})
 
 

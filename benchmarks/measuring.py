@@ -19,17 +19,17 @@ CLIENT_CORE = _CORES[0] if _CORES else None
 SERVER_CORE = _CORES[-1] if _CORES else None
 
 
-def pin(core: int | None) -> None:
-    """Keep this process, and those it starts from now on, on one core, where the system can do that."""
-    if core is not None:
-        os.sched_setaffinity(0, {core})
+def pin(*cores: int | None) -> None:
+    """Keep this process, and those it starts from now on, on these cores, where the system can do that."""
+    if known := {core for core in cores if core is not None}:
+        os.sched_setaffinity(0, known)
 
 
 @contextmanager
-def pinned(core: int | None) -> Iterator[None]:
+def pinned(*cores: int | None) -> Iterator[None]:
     """Do the same for what the block starts."""
-    before = os.sched_getaffinity(0) if core is not None else set()
-    pin(core)
+    before = os.sched_getaffinity(0) if set(cores) != {None} else set()
+    pin(*cores)
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ def test_it_is_short():
 
 
 def test_the_picture_of_the_tabs_comes_first():
-    assert "(docs/delivery-running.png)" in TEXT.split("\n## ")[0]
+    assert "(docs/pictures/delivery-running-light-1280.png)" in TEXT.split("\n## ")[0]
 
 
 def test_the_ten_lines_are_a_dag(tmp_path):

@@ -1,15 +1,18 @@
 """A real Chromium, and what its console said."""
 
+import io
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 from checkout import skip_or_fail
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _LONGEST_MS = 240_000
+_COLOURS = 256
 # Nothing but the page: no calls home, no sandbox (which root has not), no GPU.
 _QUIET = [
     "--no-sandbox",
@@ -71,7 +74,25 @@ def open_page(browser, url: str, token: str, *, width: int = 1280, dark: bool = 
 
 
 def photograph(page, name: str, height: int = 1100) -> None:
-    """Keep a picture, where SCREENSHOTS names a folder: those of the documentation are made with SCREENSHOTS=docs."""
+    """Keep pictures of what a page shows, where SCREENSHOTS names a folder: those of the documentation are in docs/pictures."""
     if folder := os.environ.get("SCREENSHOTS"):
-        page.set_viewport_size({"width": 1280, "height": height})
-        page.screenshot(path=Path(folder) / f"{name}.png")
+        before = page.viewport_size
+        page.mouse.move(0, 0)  # else the row below it looks chosen
+        for theme, width in product(("light", "dark"), (1280, 1920)):
+            page.emulate_media(color_scheme=theme)
+            page.set_viewport_size({"width": width, "height": height})
+            _keep(page.screenshot(animations="disabled"), Path(folder) / f"{name}-{theme}-{width}.png")
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size(before)
+
+
+def _keep(picture: bytes, path: Path) -> None:
+    """Write a picture with few colours, which is a third as large, and looks the same."""
+    from PIL import Image
+
+    few = (
+        Image.open(io.BytesIO(picture))
+        .convert("RGB")
+        .quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+    )
+    few.save(path, optimize=True)

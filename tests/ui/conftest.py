@@ -10,7 +10,40 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from ui.browser import browsing, open_page
 
+from airflow_async_rest.core.letters.folder import DeadLetterFolder
+from airflow_async_rest.core.models import DeadLetter, Item, Request
+
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
+AT = int(DAY.timestamp())
+# What would be a picture, and run a script, if any of it were taken for HTML.
+HOSTILE = "<img src=x onerror=\"globalThis.taken='{}'\">"
+WITHOUT_THE_HOSTS = "Object.defineProperty(globalThis, 'ChakraUI', {get: () => undefined, set: () => {}})"
+REPORT = {
+    "window_start": "2026-03-01T00:00:00+00:00",
+    "window_end": "2026-03-02T00:00:00+00:00",
+    "read": 100,
+    "delivered": 93,
+    "failed": 7,
+    "skipped": 0,
+    "unfinished": 0,
+    "retries": 2,
+    "requests": 102,
+    "complete": True,
+    "elapsed_seconds": 20.0,
+    "items_per_second": 4.7,
+    "reasons": {"http_422": 6, "timeout": 1},
+    "replay": None,
+    "latency_ms": {"p50": 3.0, "p95": 9.0, "p99": 20.0},
+    "error": "7 of 100 items failed (6 http_422, 1 timeout)",
+    "waits": [{"since": "2026-03-01T00:10:00+00:00", "until": "2026-03-01T01:10:00+00:00", "why": "it is gone"}],
+    "api": "https://api.example.com/v1",
+}
+PROGRESS = {
+    **REPORT,
+    "target": "Delivering to PUT sensors/{id} at https://api.example.com/v1",
+    "history": [[AT + second, second * 5, second // 3] for second in range(0, 21, 2)],
+    "updated_at": "2026-03-01T02:00:00+00:00",
+}
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +250,46 @@ def defined(airflow_db):
         for dag_id in kept:
             for model in (SerializedDagModel, DagCode, DagVersion):
                 session.execute(delete(model).where(model.dag_id == dag_id))
+
+
+@pytest.fixture
+def failed(defined, dag_runs, tmp_path, monkeypatch):
+    """A window with dead letters, by default seven, and its tab's path: ``failed(dag_id)``, and with a sample in XCom."""
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "dead_letters"))
+
+    def make(dag_id: str, sample=(), letters=None, **told) -> str:
+        own = tmp_path / "dead_letters" / dag_id / "run0" / "post" / "-1"
+        DeadLetterFolder(own, 1).write(letters or [letter(index) for index in range(7)])
+        report = {**REPORT, **told, "dead_letters": f"file://{own}"}
+        ended = datetime(2026, 3, 2, 1, tzinfo=UTC)
+        dag_runs(dag_id, ("failed", report, {**PROGRESS, **report}), ended=ended, sample=sample, fileloc="dag.py")
+        defined(dag_id, None)
+        return f"/dags/{dag_id}/runs/run0/tasks/post/plugin/delivery"
+
+    return make
+
+
+def letter(index: int, key=None, reason: str | None = None, said: str | None = None) -> DeadLetter:
+    """Return one whose request the API has refused, the first one of a task by not answering."""
+    reason = reason or ("http_422" if index else "timeout")
+    said = said or (f'{{"detail": "sensor {index} was withdrawn"}}' if index else "no answer")
+    request = Request("PUT", f"sensors/{index}", "", b'{"id": 1}', f"key{index}")
+    item = Item(index, index if key is None else key, {"id": index}, None)
+    return DeadLetter.of(item, reason, request=request, status=422, attempts=1, detail=said)
+
+
+def opened(page, path):
+    """Return a page that shows the dead letters of a path, and knows what can be done."""
+    page.goto(path)
+    page.get_by_role("table", name="Dead letters").wait_for()
+    page.locator("[data-primary]:enabled").wait_for()
+    return page
+
+
+def press_tab_until(page, selector: str) -> None:
+    """Press the Tab key until what is wanted has the focus."""
+    for _ in range(100):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"the Tab key does not lead to {selector}")

@@ -21,13 +21,14 @@ from demo.database import ids_by_day
 from demo.facts import DayRun
 from demo.stage import children, set_up
 
+pytestmark = pytest.mark.release
 DAG, TASK = "sensors", "post_sensors"
 REFUSED = {13_000, 13_001, 13_579}  # Saturday's
 MONDAY, TUESDAY, THURSDAY = "2026-03-02", "2026-03-03", "2026-03-05"
 SEND_AGAIN = "Send the same requests again"
 
 
-@pytest.fixture(scope="module", params=["airflow", pytest.param("folder", marks=pytest.mark.release)])
+@pytest.fixture(scope="module", params=["airflow", "folder"])
 def stage(request, tmp_path_factory):
     """The demo's database, API and Airflow, with a user who may do everything and one who may look.
 
@@ -112,9 +113,9 @@ def test_failed_items_appear_with_their_reasons(stage, page, worked):
     assert {int(re.sub(r"\D", "", text)) for text in keys.all_inner_texts()} == REFUSED
     assert table.get_by_text("http_422").count() == 3
     page.get_by_role("button", name=re.compile("13,?579")).press("Enter")
-    assert page.get_by_text("sensors/13579").first.is_visible()
-    assert page.get_by_text('"id": 13579').first.is_visible()
-    assert page.get_by_text("is of a sensor that was withdrawn").first.is_visible()
+    page.get_by_text("sensors/13579").first.wait_for()
+    page.get_by_text('"id": 13579').first.wait_for()
+    page.get_by_text("is of a sensor that was withdrawn").first.wait_for()
     page.locator("[data-primary]:enabled").wait_for()
     photograph(page, "delivery-failed", 1700)
     with page.expect_download() as downloading:
@@ -155,6 +156,7 @@ def test_the_rejected_handful_is_replayed_now_that_the_api_takes_it(stage, page,
     page.get_by_role("button", name=f"{SEND_AGAIN} (3)").click()
     dialog = page.get_by_role("alertdialog")
     dialog.get_by_text("Send 3 dead letters again?").wait_for()
+    photograph(page, "delivery-replay", 900)
     dialog.get_by_role("button", name="Send 3 again").click()
     page.get_by_text("3 delivered, 0 failed again.").wait_for()
     assert page.get_by_role("table", name="Dead letters").count() == 0
@@ -164,6 +166,7 @@ def test_the_rejected_handful_is_replayed_now_that_the_api_takes_it(stage, page,
     history = page.get_by_role("table", name="History")
     assert history.get_by_text("sent again 3: 3 delivered, 0 failed again").is_visible()
     page.get_by_role("table", name="Delivered later").locator("tr.resolved").nth(2).wait_for()
+    photograph(page, "delivery-later", 1300)
     report = TaskRuns(stage.airflow, DAG, worked.saturday.run_id).xcom(TASK)
     day = ids_by_day(stage.socket_folder)[worked.saturday.day]
     assert (report["read"], report["delivered"], report["failed"]) == (len(day), len(day), 0)
@@ -249,7 +252,7 @@ def test_the_bar_moves_while_rows_are_posted(stage, page, worked):
         assert tab.get_by_text(word).first.is_visible(), word
     page.reload()  # Airflow's own header is of before the task began
     page.get_by_text(re.compile(r"^[\d,]+ of about [\d,]+ items$")).wait_for()
-    photograph(page, "delivery-running", 680)
+    photograph(page, "delivery-running", 720)
     page.get_by_role("heading", name=re.compile(r"^All [\d,]+ items delivered$")).wait_for()
     assert page.complaints == []
 

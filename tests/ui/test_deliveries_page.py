@@ -1,64 +1,34 @@
 """The page "Deliveries", in a real browser and Airflow's own application, as people use it."""
 
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ui.browser import browsing, open_page
-from ui.test_browser import photograph
+from ui.browser import photograph
+from ui.conftest import HOSTILE
 from ui.test_endpoints import report
 
 NOW = datetime.now(UTC)
 MIDNIGHT = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
 RECENT = {"first": MIDNIGHT - timedelta(days=1), "ended": NOW - timedelta(hours=1), "run_type": "scheduled"}
-# What would be a picture, and run a script, if any of it were taken for HTML.
-HOSTILE = "<img src=x onerror=\"globalThis.taken='{}'\">"
-
-
-@pytest.fixture(scope="module")
-def served(application):
-    """Airflow's application on a loopback port. :return: its address."""
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    started = threading.Event()
-    original = server.startup
-
-    async def startup(sockets=None):
-        await original(sockets)
-        started.set()
-
-    server.startup = startup
-    thread.start()
-    assert started.wait(60)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(60)
-
-
-@pytest.fixture(scope="module")
-def browser(served):
-    with browsing() as made:
-        yield made
 
 
 @pytest.fixture
-def page(browser, served, client_of):
-    made = open_page(browser, served, client_of("vic").headers["Authorization"].removeprefix("Bearer "))
-    yield made
-    made.context.close()
+def page(open_as):
+    return open_as("vic")
 
 
-def names(page):
-    """Return the tasks that the table shows, in its order."""
-    return page.get_by_role("table", name="Deliveries").locator("tbody tr td:first-child a").all_inner_texts()
+def wait_for_names(page, *names):
+    """Wait until the table shows these tasks, in this order."""
+    from playwright.sync_api import expect
+
+    shown = page.get_by_role("table", name="Deliveries").locator("tbody tr td:first-child a")
+    expect(shown).to_have_text(names, timeout=120_000)
 
 
 def test_who_looks_after_all_deliveries_finds_what_is_late_and_what_failed(page, dag_runs):
     dag_runs("sensors", ("success", report(12_345)), **RECENT)
     dag_runs("orders", ("failed", report(8, 3, reasons={"http_422": 2, "timeout": 1})), **RECENT)
-    wait = {"since": "2026-03-01T00:00:00+00:00", "until": "2026-03-02T00:00:00+00:00", "why": "the quota is gone"}
+    wait = {"since": NOW.isoformat(), "until": (MIDNIGHT + timedelta(days=1)).isoformat(), "why": "the quota is gone"}
     dag_runs("prices", ("up_for_reschedule", None, report(4, complete=False, waits=[wait])), **RECENT)
     page.goto("/")
     page.get_by_role("button", name="Browse").click()
@@ -66,26 +36,26 @@ def test_who_looks_after_all_deliveries_finds_what_is_late_and_what_failed(page,
     page.wait_for_url("**/plugin/deliveries")
     table = page.get_by_role("table", name="Deliveries")
     table.wait_for()
-    assert names(page) == ["orders", "prices", "sensors"]  # what to look at first
+    wait_for_names(page, "orders", "prices", "sensors")  # what to look at first
     photograph(page, "deliveries", 620)
     orders = table.get_by_role("row").filter(has_text="orders")
-    for text in ("late", "http_422 2", "timeout 1"):
+    for text in ("late", "no window delivered yet", "http_422 2", "timeout 1"):
         assert orders.get_by_text(text, exact=True).is_visible(), text
     assert table.get_by_role("row").filter(has_text="sensors").get_by_text("12,345").count() == 2
     assert table.get_by_text("the quota is gone").is_visible()
 
     table.get_by_role("columnheader", name="Rows, 7 days").click(position={"x": 2, "y": 2})  # the cell's corner
-    assert names(page) == ["sensors", "orders", "prices"]
+    wait_for_names(page, "sensors", "orders", "prices")
     assert page.locator("th[aria-sort=descending]").inner_text().startswith("Rows, 7 days")
     table.get_by_role("button", name="Rows, 7 days").press("Enter")
-    assert names(page) == ["prices", "orders", "sensors"]
+    wait_for_names(page, "prices", "orders", "sensors")
 
     filters = page.get_by_role("group", name="Filters")
     filters.get_by_role("button", name="dead letters").click()
-    assert names(page) == ["orders"]
+    wait_for_names(page, "orders")
     filters.get_by_role("button", name="dead letters").click()
     page.get_by_role("searchbox", name="Search").fill("SENS")
-    assert names(page) == ["sensors"]
+    wait_for_names(page, "sensors")
     page.get_by_role("searchbox", name="Search").fill("nobody")
     page.get_by_role("heading", name="No task").wait_for()
     page.get_by_role("searchbox", name="Search").fill("")

@@ -1,75 +1,10 @@
-"""The tab Delivery by a user's clicks and keys: a real browser before Airflow's own application, and dead letters in a folder."""
+"""The tab Delivery by a user's clicks: a real browser before Airflow's own application, and dead letters in a folder."""
 
-import re
+import json
 from datetime import UTC, datetime
 
 import pytest
-from node_peers import MODULES, need_peer
-from ui.conftest import DAY
-
-from airflow_async_rest.core.letters.folder import DeadLetterFolder
-from airflow_async_rest.core.models import DeadLetter, Item, Request
-
-AT = int(DAY.timestamp())
-WITHOUT_THE_HOSTS = "Object.defineProperty(globalThis, 'ChakraUI', {get: () => undefined, set: () => {}})"
-REPORT = {
-    "window_start": "2026-03-01T00:00:00+00:00",
-    "window_end": "2026-03-02T00:00:00+00:00",
-    "read": 100,
-    "delivered": 93,
-    "failed": 7,
-    "skipped": 0,
-    "unfinished": 0,
-    "retries": 2,
-    "requests": 102,
-    "complete": True,
-    "elapsed_seconds": 20.0,
-    "items_per_second": 4.7,
-    "reasons": {"http_422": 6, "timeout": 1},
-    "replay": None,
-    "latency_ms": {"p50": 3.0, "p95": 9.0, "p99": 20.0},
-    "error": "7 of 100 items failed (6 http_422, 1 timeout)",
-    "waits": [{"since": "2026-03-01T00:10:00+00:00", "until": "2026-03-01T01:10:00+00:00", "why": "it is gone"}],
-    "api": "https://api.example.com/v1",
-}
-PROGRESS = {
-    **REPORT,
-    "target": "Delivering to PUT sensors/{id} at https://api.example.com/v1",
-    "history": [[AT + second, second * 5, second // 3] for second in range(0, 21, 2)],
-    "updated_at": "2026-03-01T02:00:00+00:00",
-}
-
-
-@pytest.fixture
-def failed(defined, dag_runs, tmp_path, monkeypatch):
-    """A window with seven dead letters, and its tab's path: ``failed(dag_id)``, and with a sample of them in XCom."""
-    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "dead_letters"))
-
-    def make(dag_id: str, sample=(), more=None) -> str:
-        own = tmp_path / "dead_letters" / dag_id / "run0" / "post" / "-1"
-        DeadLetterFolder(own, 1).write([letter(index) for index in range(7)])
-        report = {**REPORT, "dead_letters": f"file://{own}", **(more or {})}
-        ended = datetime(2026, 3, 2, 1, tzinfo=UTC)
-        dag_runs(dag_id, ("failed", report, {**PROGRESS, **report}), ended=ended, sample=sample, fileloc="dag.py")
-        defined(dag_id, None)
-        return f"/dags/{dag_id}/runs/run0/tasks/post/plugin/delivery"
-
-    return make
-
-
-def letter(index: int) -> DeadLetter:
-    request = Request("PUT", f"sensors/{index}", "", b'{"id": 1}', f"key{index}")
-    reason, said = ("http_422", f'{{"detail": "sensor {index} was withdrawn"}}') if index else ("timeout", "no answer")
-    return DeadLetter.of(
-        Item(index, index, {"id": index}, None), reason, request=request, status=422, attempts=1, detail=said
-    )
-
-
-def opened(page, path):
-    page.goto(path)
-    page.get_by_role("table", name="Dead letters").wait_for()
-    page.locator("[data-primary]:enabled").wait_for()
-    return page
+from ui.conftest import HOSTILE, PROGRESS, REPORT, letter, opened
 
 
 def test_what_goes_where_and_what_the_api_said(open_as, failed):
@@ -96,6 +31,7 @@ def test_what_goes_where_and_what_the_api_said(open_as, failed):
     assert page.complaints == []
 
 
+@pytest.mark.release
 def test_groups_that_are_awaited_missing_or_none_say_so(open_as, failed):
     page = opened(open_as(), failed("groups"))
     page.route(
@@ -116,6 +52,7 @@ def test_groups_that_are_awaited_missing_or_none_say_so(open_as, failed):
     page.get_by_role("heading", name="No match").wait_for()
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("chosen", ["the groups", "a kind"])
 def test_where_the_endpoint_goes_away_the_sample_is_shown_whatever_was_chosen(open_as, failed, chosen):
     page = opened(
@@ -135,6 +72,91 @@ def test_where_the_endpoint_goes_away_the_sample_is_shown_whatever_was_chosen(op
     page.unroute("**/async-rest/dead-letters?*")
 
 
+@pytest.mark.parametrize(
+    ("told", "title", "todo"),
+    [
+        ({"error": "the endpoint needs a column 'idd', which the rows do not have", "reasons": {}, "failed": 0, "read": 0},
+         "the endpoint needs a column 'idd'", "Correct that, and resume the window. Nothing was sent."),
+        (None, "It failed before it started", "Its log says why."),
+        ({"error": "144 of 144 items failed (144 connection): Connection refused", "reasons": {"connection": 144},
+          "delivered": 0, "failed": 144, "read": 144}, "Connection refused", "look at whether the API is up"),
+    ],
+)  # fmt: skip
+def test_why_it_failed_is_the_first_thing_with_what_to_do_and_the_log(open_as, defined, dag_runs, told, title, todo):
+    report = told and {**REPORT, "replay": None, **told}
+    dag_runs("why", ("failed", report, *([{**PROGRESS, **report}] if report else [])), fileloc="dag.py")
+    defined("why", None)
+    page = open_as()
+    page.goto("/dags/why/runs/run0/tasks/post/plugin/delivery")
+    box = page.get_by_role("alert")
+    box.get_by_text(title).wait_for()
+    assert box.get_by_text(todo).is_visible()
+    tab = page.get_by_role("region", name="Delivery")
+    assert tab.locator("[role=alert], h2").first.get_attribute("role") == "alert"
+    assert tab.get_by_text("went on").count() + tab.get_by_text("goes on where it stopped").count() == 0
+    box.get_by_role("link", name="Open the log").click()
+    page.wait_for_url("**/dags/why/runs/run0/tasks/post")
+    # The browser itself writes that there are no files of dead letters here.
+    assert [text for text in page.complaints if "503" not in text] == []
+
+
+@pytest.mark.release
+def test_after_a_replay_of_half_a_window_no_failure_is_told_below_a_success(open_as, defined, dag_runs):
+    half = {**REPORT, "complete": False, "read": 60, "delivered": 60, "failed": 0, "reasons": {}}
+    half |= {"replay": {"sent": 7, "delivered": 7, "failed": 0}, "delivered_later": 7}
+    dag_runs("half", ("failed", half, {**PROGRESS, **half}), fileloc="dag.py")
+    defined("half", None)
+    page = open_as()
+    page.goto("/dags/half/runs/run0/tasks/post/plugin/delivery")
+    page.get_by_text("The dead letters are delivered; the window is not read to its end").wait_for()
+    page.get_by_text("7 delivered, 0 failed again.").wait_for()
+    page.get_by_role("heading", name="60 delivered so far").wait_for()
+    assert page.get_by_role("alert").count() == 0
+    [way] = page.get_by_role("group", name="What can be done").get_by_role("button").all()
+    assert way.inner_text() == "Resume the window"
+    # The browser itself writes that there are no files of dead letters here.
+    assert [text for text in page.complaints if "503" not in text] == []
+
+
+def test_a_wait_and_a_shared_limit_have_their_place(open_as, defined, dag_runs):
+    wait = {"since": "2026-03-01T00:10:00+00:00", "until": "2026-03-01T01:10:00+00:00", "why": "10,000 a day are gone"}
+    shared = {"used": 0.25, "used_by_all": 0.8, "waiting": 3, "store": "reached"}
+    now = {**PROGRESS, "complete": False, "error": None, "failed": 0, "reasons": {}, "replay": None}
+    running = {**now, "waits": [], "shared_limit": shared, "rate_limit": {"count": 100, "seconds": 1}, "in_flight": 4}
+    dag_runs(
+        "limits", ("running", None, running), ("up_for_reschedule", None, {**now, "waits": [wait]}), fileloc="d.py"
+    )
+    defined("limits", None)
+    page = open_as()
+    page.goto("/dags/limits/runs/run0/tasks/post/plugin/delivery")
+    page.get_by_text("80 %").wait_for()
+    assert page.get_by_text("25 % by this task, 3 waiting").is_visible()
+    page.goto("/dags/limits/runs/run1/tasks/post/plugin/delivery")
+    page.get_by_text("The quota is gone: the task starts again at 2026-03-01 01:10:00").wait_for()
+    assert page.get_by_text("Since 2026-03-01 00:10:00: 10,000 a day are gone.").is_visible()
+    assert page.complaints == []
+
+
+def test_what_others_have_written_is_shown_as_text_in_both_tabs(open_as, failed):
+    key, reason, said = (HOSTILE.format(each) for each in ("key", "reason", "said"))
+    made = letter(0, key=key, reason=reason, said=json.dumps({"detail": said}))
+    page = opened(open_as(), failed("hostile", letters=[made], reasons={reason: 1}))
+    table = page.get_by_role("table", name="Dead letters")
+    for text in (key, reason, said):
+        assert table.get_by_text(text, exact=True).is_visible(), text
+    table.get_by_role("button").first.click()
+    page.get_by_text("Idempotency key").wait_for()
+    page.get_by_role("button", name="Group by what the API said").click()
+    page.get_by_role("button", name="<img src=x onerror=").click()
+    page.locator("[data-primary]:enabled").click()
+    page.get_by_role("alertdialog").get_by_text("“<img src=x onerror=").wait_for()
+    page.goto("/dags/hostile/plugin/windows")
+    page.get_by_role("table", name="Windows").get_by_text(f"{reason} 1").first.wait_for()
+    assert page.locator("section[aria-label] img").count() == 0
+    assert page.evaluate("globalThis.taken") is None
+    assert page.complaints == []
+
+
 def test_dead_letters_that_are_not_written_yet_are_not_called_missing(open_as, defined, dag_runs):
     running = {**PROGRESS, "complete": False, "error": None}
     dag_runs("young", ("running", None, {**running, "dead_letters": "file:///nowhere"}), fileloc="dag.py")
@@ -144,56 +166,6 @@ def test_dead_letters_that_are_not_written_yet_are_not_called_missing(open_as, d
     page.get_by_role("heading", name="Not written yet").wait_for()
     assert page.get_by_text("Dead letters are written at 100 items, or after 30 seconds.").is_visible()
     assert page.complaints == []
-
-
-@pytest.mark.parametrize("host", ["with the host's components", "without"])
-def test_a_replay_by_keyboard(open_as, failed, host):
-    page = open_as()
-    if host == "without":
-        page.add_init_script(WITHOUT_THE_HOSTS)
-    opened(page, failed("by_keys"))
-    press_tab_until(page, "[data-primary]")
-    page.keyboard.press("Enter")
-    dialog = page.get_by_role("alertdialog")
-    dialog.get_by_text("Send 7 dead letters again?").wait_for()
-    assert page.locator(":focus").inner_text() == "Cancel"
-    page.keyboard.press("Escape")
-    dialog.wait_for(state="hidden")
-    assert page.evaluate("() => document.activeElement.matches('[data-primary]')")
-    page.keyboard.press("Enter")
-    dialog.get_by_text("Send 7 dead letters again?").wait_for()
-    page.keyboard.press("Tab")
-    assert page.locator(":focus").inner_text() == "Send 7 again"
-    page.keyboard.press("Enter")
-    page.get_by_text("Sending again: 7 dead letters").wait_for()
-    page.get_by_text("figures of the try before").wait_for()
-    assert page.complaints == []
-
-
-def test_figures_of_an_earlier_try_say_so_and_its_replay_is_in_the_history(open_as, failed, dag_runs):
-    """XCom could not be written since; and the page is loaded for the first time."""
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-    from sqlalchemy import update
-
-    path = failed("older", more={"replays": {"1": {"sent": 9, "delivered": 2, "failed": 7}}})
-    began = {"start_date": datetime(2999, 1, 1, tzinfo=UTC)}
-    with create_session() as session:
-        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "older").values(**began))
-    page = opened(open_as(), path)
-    page.get_by_text("What is shown here is older than the last try, which has left no report").wait_for()
-    assert page.get_by_text("It failed; its log says why").is_visible()
-    page.get_by_role("table", name="History").get_by_text("sent again 9: 2 delivered, 7 failed again").wait_for()
-    assert page.get_by_text(REPORT["error"]).count() == 0
-    assert page.complaints == []
-
-
-def press_tab_until(page, selector: str) -> None:
-    for _ in range(100):
-        page.keyboard.press("Tab")
-        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
-            return
-    raise AssertionError(f"the Tab key does not lead to {selector}")
 
 
 def test_on_a_phone_one_line_says_what_it_is_made_for(open_as, failed):
@@ -207,41 +179,19 @@ def test_on_a_phone_one_line_says_what_it_is_made_for(open_as, failed):
     assert table.bounding_box()["width"] > 0.9 * tab.bounding_box()["width"]
 
 
-@pytest.mark.release
-@pytest.mark.parametrize("host", ["with the host's components", "without"])
-@pytest.mark.parametrize("width", [1280, 1920])
-@pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing_in_what_is_ours(open_as, failed, dark, width, host):
-    need_peer("axe-core")
-    path, page = failed("looked_at"), open_as(width=width, dark=dark)
-    if host == "without":
-        page.add_init_script(WITHOUT_THE_HOSTS)
-    opened(page, path)
-    page.add_script_tag(path=MODULES / "axe-core" / "axe.min.js")
-    found = {"as it is": violations(page, "section[aria-label=Delivery]")}
-    page.get_by_role("button", name="3", exact=True).click()
-    page.get_by_text("Idempotency key").wait_for()
-    found["a row is open"] = violations(page, "section[aria-label=Delivery]")
-    page.get_by_role("button", name="Group by what the API said").click()
-    page.get_by_role("button", name="sensor … was withdrawn").wait_for()
-    found["in groups"] = violations(page, "section[aria-label=Delivery]")
-    page.locator("[data-primary]").click()
-    page.get_by_role("alertdialog").get_by_role("button", name="Cancel").wait_for()
-    found["a question is asked"] = violations(page, "dialog[open]")
-    page.keyboard.press("Escape")
-    page.goto(re.sub("/runs/.*", "/plugin/windows", path))
-    page.get_by_role("table", name="Windows").wait_for()
-    page.add_script_tag(path=MODULES / "axe-core" / "axe.min.js")
-    found["Windows"] = violations(page, "section[aria-label=Windows]")
-    assert {where: what for where, what in found.items() if what} == {}
+def test_figures_of_an_earlier_try_say_so_and_its_replay_is_in_the_history(open_as, failed, dag_runs):
+    """XCom could not be written since; and the page is loaded for the first time."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    path = failed("older", replays={"1": {"sent": 9, "delivered": 2, "failed": 7}})
+    began = {"start_date": datetime(2999, 1, 1, tzinfo=UTC)}
+    with create_session() as session:
+        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "older").values(**began))
+    page = opened(open_as(), path)
+    page.get_by_text("What is shown here is older than the last try, which has left no report").wait_for()
+    assert page.get_by_text("It failed; its log says why").is_visible()
+    page.get_by_role("table", name="History").get_by_text("sent again 9: 2 delivered, 7 failed again").wait_for()
+    assert page.get_by_text(REPORT["error"]).count() == 0
     assert page.complaints == []
-
-
-def violations(page, selector: str) -> list[str]:
-    page.add_style_tag(content="* { transition: none !important }")  # a colour between two is none that anybody reads
-    answer = page.evaluate("selector => axe.run(selector)", selector)
-    return [
-        f"{each['id']}: {node['html'][:150]} ({node['failureSummary'][:200]})"
-        for each in answer["violations"]
-        for node in each["nodes"][:3]
-    ]

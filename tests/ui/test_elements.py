@@ -79,3 +79,15 @@ def test_a_clear_asks_for_what_the_version_of_airflow_knows(version, asks):
     assert ("prevent_running_task" in body) is asks
     assert (body["task_ids"], body["dag_run_id"], body["only_failed"]) == (["t"], "r", False)
     assert ran("api.js", "clearBody", {**scope, "mapIndex": 2}, True, version)["task_ids"] == [["t", 2]]
+
+
+@pytest.mark.parametrize("page", ["delivery.js", "windows.js", "deliveries.js"])
+def test_a_page_names_all_scripts_that_it_needs_so_that_they_are_asked_for_at_once(page):
+    def named(script: str) -> set[str]:
+        return set(re.findall(r'(?:from|import) "\./([\w.]+)"', (STATIC / script).read_text()))
+
+    needed, new = set(), {page}
+    while new:
+        needed |= new
+        new = {other for script in new for other in named(script)} - needed
+    assert named(page) == needed - {page}

@@ -13,6 +13,9 @@ ALL = {**SOME, "read": 144, "delivered": 0, "failed": 144}
 DONE = {**SOME, "delivered": 100, "failed": 0, "reasons": {}, "error": None}
 
 
+ASKS = "at least 90 % of the last 200 items failed, the last one with http_404: 'Not found?'."
+
+
 def only(reason, **more):
     return {**ALL, "reasons": {reason: 144}, **more}
 
@@ -50,6 +53,9 @@ def test_the_right_action_is_the_primary_one(state, figures, more, primary):
         (only("connection", complete=False), {}, ["whether the API is up", "Host and Port", "not read to its end"]),
         (only("connection", complete=False), {"fetches": True}, ["whether the API is up", "not read to its end"]),
         (only("http_404", skipped=3), {}, ["look at the path"]),
+        (only("http_404", complete=False, error=f"{ASKS} Is the path right?"), {}, ["All failed for one cause: correct it first. The window"]),
+        (only("http_404", complete=False, error=f"{ASKS}"), {}, ["look at the path", "not read to its end"]),
+        (only("http_404", error="2 of 2 items failed (2 http_404): Did you mean /v2?"), {}, ["look at the path"]),
         (only("schema", complete=False), {"replayable": 0}, ["correct the rows", "not read to its end"]),
         ({**only("http_404"), "reasons": {"http_404": 144, "timeout": 0}}, {}, ["look at the path"]),
         (only("constructor"), {}, ["look at what the API says"]),
@@ -183,8 +189,8 @@ def test_a_filter_says_nothing_of_all(before, page, known):
 @pytest.mark.parametrize(
     ("failed", "why"),
     [
-        (1, "Once the API takes it, the same request can go again; was the row wrong, resume."),
-        (2, "Once the API takes them, the same requests can go again; were the rows wrong, resume."),
+        (1, "Once the API takes it, the same request can go again; if the row was wrong, resume."),
+        (2, "Once the API takes them, the same requests can go again; if the rows were wrong, resume."),
     ],
 )
 def test_one_is_spoken_of_as_one(failed, why):

@@ -1,6 +1,5 @@
 """Redis: a client of it, and what its errors mean."""
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 # Of errors that no waiting helps against, those that have no class of their own.
 _FOR_GOOD = ("DB index", "The user executing the script")
-_CANCEL_SECONDS = 0.02
 _ADVICE = {
     "certificate verify failed": "the extra field ssl_ca_certs names the file of the issuer's certificate",
     "PEM lib": "a file that the extra names holds no certificate, or not its key",
@@ -47,13 +45,6 @@ def redis_client(address: StoreAddress, bounds: Bounds = USUAL) -> "Redis":
         socket_timeout=seconds,
         **address.options,
     )
-
-
-async def end_task(task: "asyncio.Task[None]") -> None:
-    """Cancel a task that asks Redis until it has ended: redis-py may take that for an error of the connection."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
 
 
 @contextlib.contextmanager

@@ -36,6 +36,10 @@ function useDryRun(body, isOpen) {
   return view.of === now && isOpen ? view : { found: null, error: null };
 }
 
+/** A sentence whose dates are not broken at their hyphens. */
+const unbroken = (text) =>
+  text.split(/(\d{4}-[\d-]+)/).map((part, place) => (place % 2 ? h("span", { key: place, style: { whiteSpace: "nowrap" } }, part) : part));
+
 /** What Airflow says: how many runs it would make, or why it makes none. */
 function Answer({ found, error, paused, zone }) {
   if (error) return h(Notice, { status: "error", title: "This cannot be backfilled" }, whyNot(error));
@@ -43,7 +47,7 @@ function Answer({ found, error, paused, zone }) {
   return h(
     Notice,
     { status: canBeMade(found) ? "info" : "warning" },
-    sayRuns(found, zone),
+    unbroken(sayRuns(found, zone)),
     paused && " The DAG is paused: they begin when it is switched on.",
   );
 }
@@ -106,12 +110,13 @@ function Backfill({ dagId, stretch, zone, open, onClose, onMade }) {
 
 function Line({ stretch, zone, onBackfill }) {
   const name = nameOfStretch(stretch, zone);
+  const what = stretch.holes === 1 ? "Backfill this" : "Backfill these";
   return h(
     C.Flex,
     { as: "li", align: "center", gap: 3, wrap: "wrap" },
     h(C.Text, { as: "span" }, `${name}: never run`),
     h(C.Text, { as: "span", color: "fg.muted", fontSize: "sm" }, counted(stretch.holes, "window")),
-    h(C.Button, { size: "xs", variant: "outline", "aria-label": `Backfill these: ${name}`, onClick: onBackfill }, "Backfill these"),
+    h(C.Button, { size: "xs", variant: "outline", "aria-label": `${what}: ${name}`, onClick: onBackfill }, what),
   );
 }
 

@@ -47,7 +47,7 @@ export function NumberField({ label, hint, value, max, onChange }) {
   const isWrong = numberOf(value, max) === null;
   return h(
     C.Box,
-    { fontSize: "sm" },
+    { fontSize: "sm", maxW: "13rem" },
     h("label", { htmlFor: id }, label),
     h(C.Input, {
       id,

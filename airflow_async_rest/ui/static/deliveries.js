@@ -6,6 +6,11 @@ import { DeliveriesTable } from "./deliveries_table.js";
 import { count, counted } from "./format.js";
 import { C, Chip, Empty, Loading, Notice, Page, Pager, Panel, React, Trouble, h, useTimezone } from "./kit.js";
 import { usePolling } from "./polling.js";
+// What these import is named here as well: the browser asks for all of them at once, not for one after another.
+import "./elements.js";
+import "./paths.js";
+import "./styles.js";
+import "./well_formed.js";
 
 const { useMemo, useState } = React;
 

@@ -44,10 +44,10 @@ function Freshness({ row, zone }) {
   return h(
     "td",
     null,
-    h(C.Badge, { colorPalette: color, variant: "solid", borderRadius: "full", px: 2 }, name),
+    h(C.Badge, { colorPalette: color, variant: "subtle", borderRadius: "full", px: 2 }, name),
     since && h("div", { className: "quiet" }, `since ${dateTime(since, zone)}`),
     until && h("div", { className: "quiet wide" }, `delivered until ${dateTime(until, zone)}`),
-    isUndelivered(row) && h("div", { className: "quiet wide" }, "nothing delivered yet"),
+    isUndelivered(row) && h("div", { className: "quiet wide" }, "no window delivered yet"),
   );
 }
 

@@ -26,6 +26,20 @@ import {
   refusesRequests,
   waitOf,
 } from "./delivery_data.js";
+// What these import is named here as well: the browser asks for all of them at once, not for one after another.
+import "./clearing.js";
+import "./controls.js";
+import "./dialog.js";
+import "./elements.js";
+import "./letter_groups.js";
+import "./letters_table.js";
+import "./paths.js";
+import "./paused.js";
+import "./rates.js";
+import "./route.js";
+import "./sparkline.js";
+import "./styles.js";
+import "./well_formed.js";
 
 const { useEffect, useMemo, useState } = React;
 

@@ -180,7 +180,8 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
       h(
         C.Box,
         { mb: 4 },
-        h(C.Text, { fontSize: "sm", mb: 2 }, step.why),
+        // Of a task that has failed, the box above says it.
+        task.instance.state === "success" && h(C.Text, { fontSize: "sm", mb: 2 }, step.why),
         h(Actions, {
           scope,
           task,

@@ -61,10 +61,14 @@ const CAUSES = {
   connection: "whether the API is up, and the connection's Host and Port",
 };
 
+// Our own sentence ends with the question what may be wrong; what an API has said before it is in quotes.
+const ASKS_ALREADY = /^at least 90 % of the last .*\?$/s;
+
 /** What to look at where all that was tried failed for one reason, as a sentence; null where it did not. */
-function oneCause({ delivered = 0, reasons }) {
+function oneCause({ delivered = 0, reasons, error }) {
   const names = reasonsOf({ reasons }).map(([name]) => name);
   if (delivered > 0 || names.length !== 1) return null;
+  if (ASKS_ALREADY.test(error ?? "")) return "All failed for one cause: correct it first.";
   const known = Object.hasOwn(CAUSES, names[0]) ? CAUSES[names[0]] : "what the API says";
   return `All failed for one cause, ${names[0]}: look at ${known}.`;
 }
@@ -190,8 +194,8 @@ export function nextStep({ state, figures, differs = [], replayable = countOfLet
   };
 }
 
-const AGAIN = "Once the API takes them, the same requests can go again; were the rows wrong, resume.";
-const ONE_AGAIN = "Once the API takes it, the same request can go again; was the row wrong, resume.";
+const AGAIN = "Once the API takes them, the same requests can go again; if the rows were wrong, resume.";
+const ONE_AGAIN = "Once the API takes it, the same request can go again; if the row was wrong, resume.";
 
 /** The title of the error where a way on could not be gone; `isUnsure`: nobody knows whether the task was cleared. */
 export function titleOfFailure(kind, isUnsure) {

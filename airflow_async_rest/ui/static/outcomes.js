@@ -15,7 +15,7 @@ export const OUTCOMES = {
   empty: { name: "nothing to do", color: "success", sign: "0" },
   some: { name: "some failed", color: "up_for_retry", sign: "!", ink: "black" },
   failed: { name: "failed", color: "failed", sign: "×", ink: "white" },
-  running: { name: "running", color: "running", sign: "▸", ink: "white" },
+  running: { name: "running", color: "running", sign: "▸", ink: "black" },
   waiting: { name: "waiting", color: "queued", sign: "…" },
   preview: { name: "preview", color: "skipped", sign: "◦" },
   unknown: { name: "no report", color: "none", sign: "?" },

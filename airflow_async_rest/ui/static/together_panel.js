@@ -48,7 +48,7 @@ export function Together({ dagId, work, zone }) {
       Notice,
       { status: !isOver ? "info" : failed ? "warning" : "success", title: `${isOver ? "Ended:" : AT_WORK[kind]} ${counted(rows.length, "window")}`, action },
       sayProgress(results),
-      !isOver && (isStopped ? ". Nothing more is begun." : ". As one ends, the next one begins, as long as Airflow stays open in this browser."),
+      !isOver && (isStopped ? ". Nothing more is begun." : ". As one ends, the next begins, while Airflow stays open in this browser."),
     ),
     h(C.Box, {
       role: "progressbar",
@@ -125,7 +125,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
   const [asked, setAsked] = useState({ kind: "replay", open: false });
   const able = useMemo(() => ["resume", "replay"].map((kind) => thoseThatCan(rows, kind, reason)), [rows, reason]);
   const any = useMemo(() => [...new Set(able.flat().map(idOf))], [able]);
-  const picked = rows.filter((row) => chosen.has(idOf(row)));
+  const picked = rows.filter((row) => chosen.has(idOf(row)) && any.includes(idOf(row)));
   const ways = { resume: thoseThatCan(picked, "resume", reason), replay: thoseThatCan(picked, "replay", reason) };
   const primary = primaryOf(picked, reason);
   const first = picked[0] ?? null;

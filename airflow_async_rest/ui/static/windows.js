@@ -15,6 +15,19 @@ import { usePolling } from "./polling.js";
 import { NO_FILTER, idOf, shownOf, sumOf } from "./selection.js";
 import { Chosen, Together, useWork } from "./together_panel.js";
 import { WindowsTable } from "./windows_table.js";
+// What these import is named here as well: the browser asks for all of them at once, not for one after another.
+import "./calendar_styles.js";
+import "./chart_data.js";
+import "./clearing.js";
+import "./dialog.js";
+import "./elements.js";
+import "./next_step.js";
+import "./paused.js";
+import "./replay.js";
+import "./stretches.js";
+import "./styles.js";
+import "./together.js";
+import "./well_formed.js";
 
 const { useCallback, useMemo, useState } = React;
 

@@ -127,7 +127,7 @@ const STYLES = {
   "& a:hover": { textDecoration: "underline" },
   "& input:disabled": { opacity: 0.3, cursor: "not-allowed" },
   "& .choice": { width: "1.75rem", cursor: "auto" },
-  "& .reasons": { overflowWrap: "anywhere", minWidth: "7rem", maxWidth: "14rem" },
+  "& .reasons": { overflowWrap: "anywhere", minWidth: "8rem", maxWidth: "14rem" },
   "& tr.sum > *": { fontWeight: "semibold", color: "inherit", bg: "bg.subtle", cursor: "auto", borderBottomWidth: "1px" },
 };
 

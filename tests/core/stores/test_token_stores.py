@@ -2,18 +2,16 @@
 
 import asyncio
 import re
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from limit_stores import address_of, running_redis
+from limit_stores import address_of, pooled, running_redis
 from pages import page
 from rotating import store_of
 
 from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
-from airflow_async_rest.core.stores.redis_tokens import RedisTokens
 
 pytestmark = pytest.mark.anyio
 HASTY = Bounds(token_lock_seconds=0.05, store_retry_seconds=0.01)
@@ -85,6 +83,41 @@ async def test_who_was_overtaken_writes_nothing(address, text, version, is_taken
         assert kept.text == (text if is_taken else "theirs")
 
 
+async def test_a_session_that_is_gone_loses_its_lock_and_not_what_it_writes(postgres):
+    store, sessions = store_of(address_of(postgres)), "pg_stat_activity WHERE query LIKE '%async_rest_tokens%'"
+    async with store.locked("gone") as kept:
+        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM {sessions} AND pid <> pg_backend_pid()")
+        assert await store.write("gone", "one", kept.version)
+    async with store.locked("gone") as kept:
+        assert kept.text == "one"
+
+
+async def test_a_pooler_that_takes_connections_and_answers_nothing_is_away(postgres):
+    import asyncpg
+
+    paused = Bounds(token_lock_seconds=0.5, token_answer_seconds=0.5)
+    with pooled(postgres) as address:
+        admin = await asyncpg.connect(host=address.host, port=address.port, user="postgres", database="pgbouncer")
+        await admin.execute("PAUSE")
+        store = store_of(address, bounds=paused)
+        with pytest.raises(StoreAwayError):
+            await store.locked("paused").__aenter__()
+        with pytest.raises(StoreAwayError):
+            await store.write("paused", "one", 0)
+        await admin.close()
+
+
+async def test_what_is_written_under_the_lock_ends_it(postgres):
+    store = store_of(address_of(postgres))
+    async with store.locked("ended") as kept:
+        assert await store.write("ended", "one", kept.version)
+        async with store_of(address_of(postgres), bounds=HASTY).locked("ended") as next_one:
+            assert next_one.text == "one"
+            assert await store.write("ended", "two", next_one.version)
+    async with store.locked("ended") as kept:
+        assert kept.text == "two"
+
+
 async def test_what_has_outlived_its_time_is_removed_and_what_is_kept_for_good_is_not(address, request):
     store = store_of(address)
     assert await store.write("for good", "one", 0)
@@ -147,16 +180,12 @@ async def test_a_redis_lock_outlives_its_time_while_its_process_runs_and_not_aft
         pass
 
 
-async def test_the_end_of_a_redis_lock_may_be_taken_for_an_error_of_the_connection(redis):
-    class Hesitating(RedisTokens):
-        async def _prolong(self, *_):
-            for _ in range(3):
-                with suppress(asyncio.CancelledError):
-                    await asyncio.Event().wait()
-
+async def test_a_redis_lock_is_given_back_also_while_it_is_being_prolonged(redis):
+    store = store_of(redis.address, bounds=Bounds(token_lock_expiry_seconds=0.004))
     async with asyncio.timeout(60):
-        async with Hesitating(redis.address).locked("ends"):
-            await asyncio.sleep(0)
+        for number in range(50):
+            async with store.locked(f"prolonged {number}") as kept:
+                await store.write(f"prolonged {number}", "one", kept.version)
 
 
 @pytest.mark.parametrize("kind", ["redis", "postgres"])

@@ -22,7 +22,7 @@ from airflow_async_rest.core.limits.shared.store import (
     asked,
 )
 from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
-from airflow_async_rest.core.stores.redis import end_task, redis_client, redis_errors
+from airflow_async_rest.core.stores.redis import redis_client, redis_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -108,6 +108,7 @@ redis.call('HSET', KEYS[1], 'pause', string.format('%.9f', until_))
 redis.call('EXPIRE', KEYS[1], math.ceil(until_ - now) + 3600)
 redis.call('PUBLISH', KEYS[1], string.format('%.9f', until_ - now))
 """
+_CANCEL_SECONDS = 0.02
 
 
 class RedisStore:
@@ -150,8 +151,9 @@ class RedisStore:
     async def close(self) -> None:
         """Disconnect."""
         client, self._client = self._client, None
-        if self._listening is not None:
-            await end_task(self._listening)
+        while self._listening is not None and not self._listening.done():
+            self._listening.cancel()  # which redis-py may take for an error of the connection, and go on
+            await asyncio.wait({self._listening}, timeout=_CANCEL_SECONDS)
         if client is not None:
             with contextlib.suppress(Exception):
                 await client.aclose()
