@@ -32,6 +32,7 @@ from benchmarks import (
     single,
     stages,
     tabs,
+    tls,
     worker_queue,
 )
 from benchmarks.database import SHARED
@@ -45,6 +46,7 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "bulk": bulk.measure,
     "checked": checked.measure,
     "stages": stages.measure,
+    "tls": tls.measure,
     "latency": latency.measure,
     "rate": rate.measure,
     "shared": shared_limit.measure,
@@ -60,8 +62,9 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "tabs": tabs.measure,
 }
 
-# Each of their runs starts another Airflow, or many processes, which is too slow for a test; they can still be named.
-_SLOW_TO_START = frozenset({"shared", "mapped", "memory", "ids", "tabs"})
+# Each of their runs starts another Airflow, or many processes, which is too slow for a test, or a server that not all
+# machines have; they can still be named.
+_SLOW_TO_START = frozenset({"shared", "mapped", "memory", "ids", "tls", "tabs"})
 _DRAWN = frozenset({"single", "bulk"})
 
 

@@ -31,7 +31,7 @@ http {
     client_body_buffer_size 16m;
     client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp;
     server {
-        listen 127.0.0.1:PORT;
+        listen 127.0.0.1:PORTTLS;
         root /dev/null;
         location / { mirror /read; error_page 404 405 =200 @answer; }
         location = /read { internal; return 204; }
@@ -49,23 +49,25 @@ def version() -> str:
 
 
 @contextmanager
-def running_nginx(answer: bytes = b"{}") -> Iterator[str]:
+def running_nginx(answer: bytes = b"{}", certificate: Path | None = None) -> Iterator[str]:
     """Run one worker on the server's core until the block ends.
 
     :param answer: the body of every answer: JSON without a quote or a dollar sign.
+    :param certificate: of the server, and its key, where it is asked over TLS.
     :return: its URL.
     """
     with tempfile.TemporaryDirectory(prefix="async-rest-bench-nginx-") as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        config = _CONFIG.replace("PORT", str(port)).replace("ANSWER", answer.decode())
+        tls = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}" if certificate else ""
+        config = _CONFIG.replace("PORTTLS", f"{port}{tls}").replace("ANSWER", answer.decode())
         (Path(folder) / "nginx.conf").write_text(config)
         with pinned(SERVER_CORE):
             server = subprocess.Popen([NGINX, "-p", folder, "-c", "nginx.conf", "-e", "stderr"])
         try:
             _wait_for(server, port)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http{'s' if certificate else ''}://127.0.0.1:{port}"
         finally:
             server.terminate()
             server.wait()

@@ -69,14 +69,18 @@ class InMemory:
 
 
 def deliver_from_memory(
-    url: str, rows: Sequence[Row], concurrency: int, *, rate_limit: str | None = None
+    url: str, rows: Sequence[Row], concurrency: int, *, rate_limit: str | None = None, **of_connection: Any
 ) -> dict[str, Any]:
-    """Deliver with the engine alone, without Airflow. :return: the report."""
+    """Deliver with the engine alone, without Airflow.
+
+    :param of_connection: fields of the connection's settings.
+    :return: the report.
+    """
     template = EndpointTemplate("items")
     build = RequestBuilder(endpoint=template, method="POST", encode=encode, identity=Identity(), has_key=True).build
     with tempfile.TemporaryDirectory(prefix="async-rest-bench-") as folder:
         job = Job(
-            settings=ClientSettings(url),
+            settings=ClientSettings(url, **of_connection),
             build=build,
             source=RowSource(InMemory(rows), key=("id",), asked_for={"endpoint": template.columns}),
             retry=RequestRetry(),

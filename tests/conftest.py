@@ -42,6 +42,11 @@ def pytest_configure(config):
         config.pluginmanager.register(Recording())
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name no test after packed bytes: they say when they were, and each process would collect tests of other names."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 def pytest_collection():
     gc.disable()  # what is collected are thousands of tests, which stay to the end: no need to go through them
 

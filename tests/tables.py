@@ -65,6 +65,16 @@ def every_row(names: str | Sequence[str], rows: Iterable[Any]) -> Callable[[Call
     return decorate
 
 
+def left_to_release(rows: Iterable[Any], but_for: int = 1) -> list[Any]:
+    """Leave rows of a table to ``make release-test``, because together they are slow: all but the first ones.
+
+    :param rows: for ``pytest.mark.parametrize``: tuples, or values for one name.
+    """
+    rows = list(rows)
+    rest = (row if isinstance(row, tuple) else (row,) for row in rows[but_for:])
+    return [*rows[:but_for], *(pytest.param(*row, marks=pytest.mark.release) for row in rest)]
+
+
 def _synchronous(test: Callable, table: _Table) -> Callable:
     def run(**fixtures: Any) -> None:
         raised = []

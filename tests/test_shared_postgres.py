@@ -59,6 +59,7 @@ def test_all_have_the_same_server_until_the_last_one_ends(start_users):
     assert not runs(server)
 
 
+@pytest.mark.release
 def test_a_kill_of_all_leaves_no_server_and_who_comes_later_has_another(start_users):
     users = start_users(2)
     [server] = {server_of(user) for user in users}

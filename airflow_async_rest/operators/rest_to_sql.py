@@ -213,6 +213,7 @@ class RestToSqlOperator(WindowOperator):
 
         with errors.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)
+        with errors.explained(context, self.log, is_preview=run.preview is not None):
             self._check_source()
             window = self._window(context)
             plan = make_plan(
@@ -239,10 +240,10 @@ class RestToSqlOperator(WindowOperator):
         from airflow_async_rest.tasks import fetch_jobs  # noqa: PLC0415
         from airflow_async_rest.tasks.arguments import Given  # noqa: PLC0415
         from airflow_async_rest.tasks.checking.given_items import given_items, window_steps  # noqa: PLC0415
-        from airflow_async_rest.tasks.checking.query import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.tasks.checking.query import check_own_parameters  # noqa: PLC0415
 
         if self.sql is not None:
-            hook, binds = self._sql_hook(), check_parameters(self.parameters)
+            hook, binds = self._sql_hook(), check_own_parameters(self.parameters)
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
             chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows, read_only=self.read_only)

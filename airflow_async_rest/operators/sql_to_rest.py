@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.core.batches.batch import Batch
-from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only
 from airflow_async_rest.core.sending.retry import RequestRetry
@@ -152,13 +151,14 @@ class SqlToRestOperator(WindowOperator):
         from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
         from airflow_async_rest.tasks import arguments, errors, jobs, run_life  # noqa: PLC0415
-        from airflow_async_rest.tasks.checking.query import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.tasks.checking.query import check_own_parameters  # noqa: PLC0415
         from airflow_async_rest.tasks.checking.schema_file import read_schema  # noqa: PLC0415
         from airflow_async_rest.tasks.storage import folders  # noqa: PLC0415
 
         with errors.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)
-            hook, binds = ChunkedSqlHook(self.sql_conn_id), check_parameters(self.parameters)
+        with errors.explained(context, self.log, is_preview=run.preview is not None):
+            hook, binds = ChunkedSqlHook(self.sql_conn_id), check_own_parameters(self.parameters)
             window = self._window(context, asked_for=not WINDOW_BINDS.isdisjoint(hook.binds(self.sql)))
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
@@ -185,9 +185,6 @@ class SqlToRestOperator(WindowOperator):
 
     def _window(self, context: "Context", *, asked_for: bool) -> Window | None:
         """Find the window; a query that asks for none needs none."""
-        for name in ("window_start", "window_end"):
-            if name in (self.parameters or {}):
-                raise ConfigurationError(f"parameters[{name!r}]: give it as the argument {name}= instead.")
         if not asked_for:
             self.log.warning(
                 "The sql uses neither :window_start nor :window_end, so every run sends all rows that it selects."

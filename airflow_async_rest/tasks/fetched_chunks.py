@@ -38,7 +38,9 @@ def fetch_rows(
 ) -> "FetchedChunks":
     """Fetch rows from a plain task; see :meth:`AsyncRestHook.fetch`, and :meth:`AsyncRestHook.preview`."""
     with explained(current_context(), log):
-        (run, scope), chunks = begin_call(**preview), ChunkQueue()
+        run, scope = begin_call(**preview)
+    with explained(run.context, log, is_preview=run.preview is not None):
+        chunks = ChunkQueue()
         asking = Asking.of(arguments)
         given = Given.of(GivenItems(read_by_any_thread(items)))
         job = fetch_job(hook, asking, scope, given, log, shape=RowShape(asking.columns), rows=chunks)

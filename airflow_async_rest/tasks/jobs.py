@@ -51,6 +51,7 @@ def deliver_items(
     """Deliver given items; see :meth:`AsyncRestHook.deliver`, and :meth:`AsyncRestHook.preview`."""
     with explained(current_context(), log):
         run, scope = begin_call(**preview)
+    with explained(run.context, log, is_preview=run.preview is not None):
         schema = read_schema(arguments["schema"], run.context and run.context["task"])
         given = Given.of(GivenItems(read_by_any_thread(items)))
         job = row_job(hook, Sending.of({**arguments, "schema": schema}), scope, given, log)

@@ -1,8 +1,8 @@
 """The tasks of all DAGs that deliver or fetch, a row for each: a page of DAGs at a time, from Airflow's own tables.
 
 A page costs the same few queries, whatever there is. They read the runs of its DAGs by Airflow's index over these, and
-the reports of the newest 200 of each, by date and as they were made. An index of reports of our own would be one more
-thing to keep true.
+the reports of the newest 200 of each, by date and as they were made. No index has these alone, so a
+page has fewer DAGs where they have many runs. An index of reports of our own would be one more thing to keep true.
 """
 
 from collections import defaultdict
@@ -33,6 +33,7 @@ from airflow_async_rest.ui.states import TaskInstanceId, progress_of_tasks
 OPERATORS = ("SqlToRestOperator", "RestToSqlOperator", REPLAYS)
 _CONTINUOUS = "@continuous"
 _LOOKED_AT = 100  # DAGs of a page, of which the first so many that have such tasks are shown
+_MOST_RANKED = 100_000  # runs of a page's DAGs, but for one DAG that has more
 _LOOKED_FOR_IN = 20  # newest runs of a DAG
 _MOST_RUNS = 200  # newest of a DAG, whose reports are read
 # Of a page, shared evenly by its tasks, but for what each has at least.
@@ -69,15 +70,16 @@ def list_deliveries(
     """
     now = datetime.now(UTC)
     dags = _dags(session, readable, after)
-    seen = see([dag.dag_id for dag in dags[:_LOOKED_AT]])
-    tasks = _tasks(session, [dag.dag_id for dag in dags[:_LOOKED_AT] if dag.dag_id in seen])
+    looked_at = dags[: _within_bounds(session, [dag.dag_id for dag in dags[:_LOOKED_AT]])]
+    seen = see([dag.dag_id for dag in looked_at])
+    tasks = _tasks(session, [dag.dag_id for dag in looked_at if dag.dag_id in seen])
     having = {dag_id for dag_id, _ in tasks}
-    shown = [dag for dag in dags if dag.dag_id in having]
+    shown = [dag for dag in looked_at if dag.dag_id in having]
     has_more = len(shown) > limit
     shown = shown[:limit]
     by_id = {dag.dag_id: dag for dag in shown}
     found = _histories(session, [task for task in tasks if task[0] in by_id])
-    last = shown[-1] if has_more else dags[_LOOKED_AT - 1] if len(dags) > _LOOKED_AT else None
+    last = shown[-1] if has_more else looked_at[-1] if len(dags) > len(looked_at) else None
     return {
         "rows": [row_of(by_id[task[0]], its.instances, now, its.since) for task, its in sorted(found.items())],
         "next": last and last.dag_id,
@@ -93,6 +95,17 @@ def _dags(session: Session, readable: Collection[str], after: str) -> list[Dag]:
     due = case((DagModel.timetable_summary == _CONTINUOUS, None), else_=DagModel.next_dagrun_create_after)
     asked = select(DagModel.dag_id, name, DagModel.is_paused, due).where(*wanted)
     return [Dag(*line) for line in session.execute(asked.order_by(DagModel.dag_id).limit(_LOOKED_AT + 1))]
+
+
+def _within_bounds(session: Session, dag_ids: Sequence[str]) -> int:
+    """Return how many of some DAGs, in their order, do not have too many runs together: at least the first."""
+    some = select(DagRun.dag_id).where(DagRun.dag_id.in_(dag_ids)).order_by(DagRun.dag_id).limit(_MOST_RANKED + 1)
+    each = some.subquery().c
+    lines = session.execute(select(each.dag_id, func.count().label("runs")).group_by(each.dag_id))
+    counts = {line.dag_id: line.runs for line in lines}
+    if sum(counts.values()) <= _MOST_RANKED:
+        return len(dag_ids)
+    return max(1, *map(dag_ids.index, counts))  # of the last one that was counted, there may be more
 
 
 def _ranked(dag_ids: Collection[str]) -> Any:

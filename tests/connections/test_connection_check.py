@@ -298,6 +298,7 @@ def test_a_worker_that_tests_for_the_api_server_has_it_in_memory_only(api):
     assert len(api.seen) == 1
 
 
+@pytest.mark.release
 def test_the_command_line_says_what_was_found(closed_port, tmp_path):
     connection = {"conn_type": "async_rest", "host": f"http://127.0.0.1:{closed_port}", "extra": {"trust_env": False}}
     result = subprocess.run(

@@ -19,15 +19,26 @@ hypothesis_settings.register_profile("fast", hypothesis_settings(), max_examples
 hypothesis_settings.load_profile("fast")
 
 
+# Where each store is tried, or each way to send, fast keeps to what needs no server and to the way that most requests go.
+SLOW_VALUES = {"aiohttp", "postgres", "redis"}
+SLOW_FILES = ("mark.slow(", "each_transport", *(f'"{value}"' for value in SLOW_VALUES))
+
+
 def pytest_ignore_collect(collection_path, config):
     """Leave out files without a slow test where no fast one is asked for: reading all of them takes two seconds."""
     if "not fast" in config.option.markexpr and collection_path.suffix == ".py":
-        return "mark.slow(" not in collection_path.read_text() or None
+        text = collection_path.read_text()
+        return not any(slow in text for slow in SLOW_FILES) or None
     return None
 
 
 def pytest_itemcollected(item):
-    if not any(map(item.get_closest_marker, ("slow", "release"))):
+    given = (
+        {*item.fixturenames, *map(str, item.callspec.params.values())}
+        if hasattr(item, "callspec")
+        else {*item.fixturenames}
+    )
+    if not any(map(item.get_closest_marker, ("slow", "release"))) and not given & SLOW_VALUES:
         item.add_marker("fast")
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import timedelta
 
 import httpx
+import pytest
 
 from demo.api_rules import Settings
 from demo.inventory import MISSING_IDS, part
@@ -30,6 +31,7 @@ def stats(url):
     return httpx.get(f"{url}/_stats", trust_env=False).json()["inventory"]
 
 
+@pytest.mark.release
 def test_every_sensor_that_the_api_knows_is_there_with_its_id_whatever_fails(week, postgres, run_dag):
     run = run_dag("enrich", TUESDAY + timedelta(days=1))
     assert run.state == "success"

@@ -51,6 +51,7 @@ def test_a_run_fetches_every_row_of_the_day_before_its_logical_date_whatever_fai
     assert staging(postgres) == []
 
 
+@pytest.mark.release
 def test_a_day_that_is_fetched_again_replaces_itself_and_leaves_the_others_alone(week, rows, postgres, run_dag):
     for day in (TUESDAY, WEDNESDAY):
         assert run_dag("fetch_readings", after(day)).state == "success"
@@ -69,6 +70,7 @@ def test_a_day_that_is_fetched_again_replaces_itself_and_leaves_the_others_alone
     assert [number for number, *_ in rows("readings", after(WEDNESDAY))] == [1_000_002]
 
 
+@pytest.mark.release
 def test_a_day_of_which_an_hour_cannot_be_fetched_fails_and_the_table_stays_as_it_was(
     week, rows, postgres, api, connect, run_dag
 ):

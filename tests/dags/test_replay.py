@@ -28,6 +28,7 @@ def test_dead_letters_are_sent_as_they_were_and_resolved(sensors, failed_day, ru
     assert sensors.seen == []
 
 
+@pytest.mark.release
 def test_a_preview_counts_and_sends_nothing(sensors, failed_day, run_dag):
     sensors.reset()
     run = run_dag("replay", dead_letters=failed_day, preview_only=True)
@@ -38,6 +39,7 @@ def test_a_preview_counts_and_sends_nothing(sensors, failed_day, run_dag):
     assert dead_letters(failed_day) == {50: "http_422", 70: "http_422"}
 
 
+@pytest.mark.release
 def test_a_list_of_folders_is_replayed_together(sensors, run_dag):
     sensors.answer = refuse(7, 99)
     days = run_dag("sensors_mapped", **THREE_DAYS)

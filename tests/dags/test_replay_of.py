@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from dag_runs import Run, ids
+from tables import left_to_release
 
 FOLDER = Path(__file__).parent / "replays"
 
@@ -42,19 +43,21 @@ def run(airflow_db, api, postgres, connect, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("dag_id", "windows", "dead"),
-    [
-        ("of_id", 3, [7, 17]),
-        ("of_id", 1, [7]),
-        ("of_id", 0, []),
-        ("of_task", 3, [7, 17]),
-        ("of_output", 2, [7, 17]),
-        ("of_multiple", 1, [7]),
-        ("of_template", 3, [7, 17]),
-        ("of_outside", 3, [7, 17]),
-        ("of_outside", 1, [7]),
-        ("of_outside", 0, []),
-        ("of_another_kind", 0, []),
-    ],
+    left_to_release(
+        [
+            ("of_id", 3, [7, 17]),
+            ("of_id", 1, [7]),
+            ("of_id", 0, []),
+            ("of_task", 3, [7, 17]),
+            ("of_output", 2, [7, 17]),
+            ("of_multiple", 1, [7]),
+            ("of_template", 3, [7, 17]),
+            ("of_outside", 3, [7, 17]),
+            ("of_outside", 1, [7]),
+            ("of_outside", 0, []),
+            ("of_another_kind", 0, []),
+        ]
+    ),
 )
 def test_what_failed_in_any_window_is_sent_again(api, run, dag_id, windows, dead):
     ended = run(dag_id, WINDOWS=str(windows))
@@ -64,6 +67,7 @@ def test_what_failed_in_any_window_is_sent_again(api, run, dag_id, windows, dead
     assert ids(api.delivered) == list(range(1, rows + 1))
 
 
+@pytest.mark.release
 def test_in_a_mapped_task_group_each_replay_is_for_its_own_window(api, run):
     ended = run("of_group")
     assert ended.states("day.replay") == ["success"] * 3
@@ -71,7 +75,9 @@ def test_in_a_mapped_task_group_each_replay_is_for_its_own_window(api, run):
     assert ids(api.delivered) == list(range(1, 31))
 
 
-@pytest.mark.parametrize("dag_id", ["of_id", "of_task", "of_output", "of_multiple", "of_template", "of_outside"])
+@pytest.mark.parametrize(
+    "dag_id", left_to_release(["of_id", "of_task", "of_output", "of_multiple", "of_template", "of_outside"])
+)
 def test_a_replay_after_previews_has_nothing_to_do(api, run, dag_id):
     ended = run(dag_id, PREVIEW="2")
     assert (ended.states("replay"), ended.report("replay")["read"], api.seen) == (["success"], 0, [])
@@ -79,7 +85,7 @@ def test_a_replay_after_previews_has_nothing_to_do(api, run, dag_id):
 
 @pytest.mark.parametrize(
     ("dag_id", "environment", "words", "delivered"),
-    [
+    left_to_release([
         ("of_id", {"BROKEN": "1"}, "the dead letters are sent, but post[1] (failed) left no report", 20),
         ("of_outside", {"BROKEN": "1"}, "but day.post[1] (failed) left no report", 20),
         ("of_template", {"BROKEN": "0"}, "but post[0] (failed) left no report", 20),
@@ -89,7 +95,7 @@ def test_a_replay_after_previews_has_nothing_to_do(api, run, dag_id):
         ("of_silent", {}, "but task 'post' has do_xcom_push=False, so no report says whether it read all its rows", 9),
         ("of_silent_before", {}, "but task 'post' has do_xcom_push=False, so no report says", 9),
         ("of_nobody", {}, "of names 'post', which is no task of this DAG; write the whole id, with its task groups: g.post", 9),
-    ],
+    ]),
 )  # fmt: skip
 def test_rows_that_may_never_have_been_read_make_the_replay_fail(
     api, run, capfd, dag_id, environment, words, delivered
@@ -106,6 +112,7 @@ def test_in_a_mapped_task_group_only_the_replay_of_a_window_without_a_report_fai
     assert "but day.post[1] (failed) left no report" in "".join(capfd.readouterr())
 
 
+@pytest.mark.release
 def test_a_window_that_is_not_done_yet_left_no_report(run, capfd):
     """An id sets no order by itself."""
     run("of_no_order")

@@ -1,5 +1,6 @@
 """dags/sensors.py: a run delivers its day."""
 
+import pytest
 from dag_runs import after_day, dead_letters, ids, ids_of_day, refuse
 
 
@@ -13,6 +14,7 @@ def test_a_run_delivers_the_day_before_its_logical_date(sensors, run_dag):
     assert report["dead_letters"] is None
 
 
+@pytest.mark.release
 def test_the_payload_is_the_row(sensors, run_dag):
     run_dag("sensors", after_day(1))
     first = min(sensors.delivered, key=lambda seen: seen.json()["id"])
@@ -31,6 +33,7 @@ def test_refused_rows_fail_the_run_and_are_in_xcom_and_in_the_dead_letters(senso
     assert dead_letters(report["dead_letters"]) == {50: "http_422", 70: "http_422"}
 
 
+@pytest.mark.release
 def test_what_fails_for_a_moment_is_sent_again(sensors, run_dag):
     sensors.answer = lambda seen: 200 if sum(seen.path == other.path for other in sensors.seen) > 1 else 503
     run = run_dag("sensors", after_day(1))

@@ -39,6 +39,7 @@ def archive(sensors):
     return sensors
 
 
+@pytest.mark.release
 def test_a_run_delivers_the_day_before_its_logical_date_in_one_request(archive, run_dag):
     run = run_dag("sensors_bulk", after_day(2))
     assert run.state == "success"
@@ -49,6 +50,7 @@ def test_a_run_delivers_the_day_before_its_logical_date_in_one_request(archive, 
     assert report["dead_letters"] is None
 
 
+@pytest.mark.release
 def test_the_body_is_a_line_for_each_row(archive, run_dag):
     run_dag("sensors_bulk", after_day(1))
     seen = archive.seen[0]
@@ -57,6 +59,7 @@ def test_the_body_is_a_line_for_each_row(archive, run_dag):
     assert lines(seen)[0] == {"id": 1, "name": "sensor 0", "value": 0.25, "measured_at": "2026-03-01T00:00:00+00:00"}
 
 
+@pytest.mark.release
 def test_a_longer_day_is_cut_into_batches_of_200(archive, postgres, run_dag):
     postgres.execute(
         "INSERT INTO sensors SELECT 1000 + i, 'x', i, '2026-03-01 12:00Z' FROM generate_series(1, 400) AS i"
@@ -79,6 +82,7 @@ def test_refused_rows_fail_the_run_with_their_own_reason_and_do_not_hold_up_the_
     assert dead_letters(report["dead_letters"]) == {50: "http_422", 70: "http_422"}
 
 
+@pytest.mark.release
 def test_what_is_not_stored_for_a_moment_is_sent_again_without_the_rest(archive, run_dag):
     first, then = answer(r50=503, r70=503), answer()
     archive.answer = lambda seen: first(seen) if len(archive.seen) == 1 else then(seen)
@@ -90,6 +94,7 @@ def test_what_is_not_stored_for_a_moment_is_sent_again_without_the_rest(archive,
     assert (report["delivered"], report["retries"], report["requests"]) == (40, 1, 2)
 
 
+@pytest.mark.release
 def test_a_replay_sends_the_refused_rows_in_one_request(archive, run_dag):
     archive.answer = answer(r50=422, r70=422)
     folder = run_dag("sensors_bulk", after_day(2)).report("post_sensors")["dead_letters"]

@@ -2,9 +2,11 @@
 
 from collections import Counter
 
+import pytest
 from dag_runs import THREE_DAYS, dead_letters, ids, ids_of_day, refuse
 
 
+@pytest.mark.release
 def test_every_day_is_a_mapped_task_and_every_row_is_delivered_once(sensors, run_dag):
     run = run_dag("sensors_mapped", **THREE_DAYS)
     assert run.state == "success"
@@ -21,6 +23,7 @@ def test_a_span_of_one_day_of_which_nothing_failed_has_nothing_to_replay(sensors
     assert ids(sensors.delivered) == ids_of_day(1)
 
 
+@pytest.mark.release
 def test_the_replay_sends_what_failed_on_any_day(sensors, run_dag):
     seen_so_far = Counter()
 
@@ -41,6 +44,7 @@ def test_the_replay_sends_what_failed_on_any_day(sensors, run_dag):
     assert [len(keys_of_row) for keys_of_row in keys] == [1, 1]
 
 
+@pytest.mark.release
 def test_what_is_refused_again_fails_the_run_and_stays_a_dead_letter(sensors, run_dag):
     sensors.answer = refuse(7)
     run = run_dag("sensors_mapped", **THREE_DAYS)
@@ -55,6 +59,7 @@ def test_the_limit_holds_over_all_mapped_tasks(dags):
     assert task["max_active_tis_per_dag"] * share <= 500
 
 
+@pytest.mark.release
 def test_a_window_that_was_not_read_to_its_end_fails_the_run_though_all_dead_letters_are_delivered(sensors, run_dag):
     seen_so_far = Counter()
 
@@ -71,6 +76,7 @@ def test_a_window_that_was_not_read_to_its_end_fails_the_run_though_all_dead_let
     assert (run.states("replay"), run.state) == (["failed"], "failed")
 
 
+@pytest.mark.release
 def test_a_run_with_a_preview_in_its_conf_sends_nothing(sensors, run_dag):
     run = run_dag("sensors_mapped", **THREE_DAYS, preview=2)
     assert (run.state, run.states("post_sensors"), run.states("replay")) == ("success", ["skipped"] * 3, ["success"])

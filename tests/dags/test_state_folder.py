@@ -22,6 +22,7 @@ def test_a_run_leaves_its_state_there_and_the_next_one_knows_nothing_of_it(senso
     assert (len([*state_path.rglob("checkpoint.json")]), len([*state_path.rglob("settled.json")])) == (1, 1)
 
 
+@pytest.mark.release
 def test_mapped_tasks_each_have_a_folder(sensors, run_dag, state_path):
     run = run_dag("sensors_mapped", **THREE_DAYS)
     assert run.states("post_sensors") == ["success"] * 3

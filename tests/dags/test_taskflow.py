@@ -1,8 +1,10 @@
 """dags/taskflow.py: the engine from a plain ``@task``."""
 
+import pytest
 from dag_runs import dead_letters
 
 
+@pytest.mark.release
 def test_the_highest_value_of_every_sensor_is_posted(sensors, run_dag):
     run = run_dag("taskflow")
     assert run.state == "success"
@@ -12,6 +14,7 @@ def test_the_highest_value_of_every_sensor_is_posted(sensors, run_dag):
     assert run.report("post_highest")["delivered"] == 5
 
 
+@pytest.mark.release
 def test_the_query_takes_the_parameter(sensors, run_dag):
     run = run_dag("taskflow", above=117)
     assert sorted(seen.json()["id"] for seen in sensors.delivered) == [118, 119, 120]

@@ -249,6 +249,7 @@ def test_a_connection_that_only_reads_is_told_apart(connect, postgres, sql):
     assert read("SELECT 1 AS id", read_only=False) == [{"id": 1}]
 
 
+@pytest.mark.release
 def test_more_binds_than_a_statement_has_room_for_are_not_tried_again(postgresql):
     with pytest.raises(ConfigurationError, match="must be between 0 and 65535"):
         read("SELECT 1 AS id WHERE 1 IN :ids", {"ids": range(70_000)})

@@ -85,6 +85,7 @@ def start_demo(temporary_files):
     return start
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_demo_that_is_interrupted_while_it_starts_leaves_no_process_and_no_file(start_demo, temporary_files, number):
     demo, mark = start_demo()

@@ -47,7 +47,7 @@ class Snowflake(Database):
         place = self.connection()
         extra = place["extra"]
         connection = snowflake.connector.connect(
-            user=place["login"], password=place["password"], schema=place["schema"], network_timeout=10, **extra
+            user=place["login"], password=place["password"], schema=place["schema"], network_timeout=60, **extra
         )
         with contextlib.closing(connection), connection.cursor() as cursor:
             for statement in statements:

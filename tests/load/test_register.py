@@ -143,7 +143,7 @@ def test_the_register_is_made_by_two_at_once(table):
 
     def begin(loader):
         loader.open()
-        start.wait(20)
+        start.wait(60)
         try:
             loader.begin(resumed=False, staged=0)
         except Exception as error:  # noqa: BLE001

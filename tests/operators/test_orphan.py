@@ -52,6 +52,7 @@ def test_a_task_whose_supervisor_is_killed_stops_within_two_seconds(places, supe
     assert after.checkpoint["position"] <= len(places.seen)
 
 
+@pytest.mark.release
 def test_a_retry_goes_on_from_the_last_checkpoint_and_the_books_are_right(places, supervisor, orphaned, monkeypatch):
     places.answer = lambda seen: "hang" if seen.json()["id"] > 1500 else (422 if seen.json()["id"] == 7 else 200)
     lived, _ = orphaned(lambda api: api.in_flight == 8, ROWS="2000")  # and what hangs is not waited for
@@ -74,6 +75,7 @@ def test_one_that_cannot_stop_is_ended(places, supervisor, orphaned):
     assert lived < SOON_SECONDS
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("where", ["plain task", "hook"])
 def test_one_whose_supervisor_is_gone_before_it_begins_sends_nothing(places, supervisor, orphaned, tmp_path, where):
     """The author's own work comes first, and takes its time."""
@@ -85,6 +87,7 @@ def test_one_whose_supervisor_is_gone_before_it_begins_sends_nothing(places, sup
     assert (after.data["xcom"], after.checkpoint) == ({}, None)
 
 
+@pytest.mark.release
 def test_one_that_was_suspended_while_its_retry_did_all_stops_when_it_goes_on(
     places, supervisor, tmp_path, monkeypatch
 ):

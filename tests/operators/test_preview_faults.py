@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 from task_runner import run_try
-from tasks import in_batches, rest_to_sql, sql_to_rest
+from tasks import given_later, in_batches, rest_to_sql, sql_to_rest
 
 from airflow_async_rest import Batch, CursorPages, LinkPages, NumberedPages, OffsetPages, Page
 
@@ -188,6 +188,40 @@ def test_the_execution_timeout_holds(places, supervisor):
     task = sql_to_rest(sql=SLEEPING, preview=1, execution_timeout=timedelta(seconds=4), retries=1)
     state, error = run_try(task, supervisor)
     assert (state, type(error).__name__) == ("up_for_retry", "AirflowTaskTimeout")
+
+
+def push(**arguments):
+    """Make a task that calls ``deliver``, or ``fetch``."""
+    from airflow.providers.standard.operators.python import PythonOperator
+
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    call = arguments.pop("call")
+    asked = {"endpoint": "x/{id}"} | arguments
+    return PythonOperator(
+        task_id="push", python_callable=lambda: getattr(AsyncRestHook("search_api"), call)([{"id": 1}], **asked)
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (sql_to_rest, {"sql": "SELECT 1 AS id WHERE id = :no"}),
+        (sql_to_rest, {"http_conn_id": "nobody"}),
+        (rest_to_sql, {"destination_conn_id": "nobody"}),
+        (rest_to_sql, {"destination_table": "nowhere"}),
+        (push, {"call": "deliver", "endpoint": "x/{"}),
+        (push, {"call": "fetch", "rows": 5}),
+    ],
+)
+def test_a_preview_that_fails_leaves_no_state_either(places, warehouse, supervisor, make, arguments):
+    before = {"progress": {"read": 5, "delivered": 5, "failed": 0, "skipped": 0, "unfinished": 0}, "checkpoint": {}}
+    supervisor.data["state"] = dict(before)
+    task = push(**arguments) if make is push else given_later(make(), **arguments)
+    state, error = run_try(task, supervisor, 2, conf={"preview": 1})
+    assert (state, places.seen) == ("failed", [])
+    assert supervisor.data["state"] == before
+    assert (supervisor.report["preview"], supervisor.report["error"]) == (True, str(error))
 
 
 @pytest.mark.parametrize("name", ["previw", "previews", "Preview", "preview-send", "PREVIEW_SEND", "preview_sends"])

@@ -142,6 +142,7 @@ def test_what_is_delivered_is_taken(places, supervisor, queue, rows, many):
     assert (queue.count(), supervisor.report["delivered"], supervisor.report["complete"]) == (0, rows, True)
 
 
+@pytest.mark.release
 def test_a_sigkill_leaves_all_rows_where_they_are(places, supervisor, queue, monkeypatch):
     queue.fill(1, 2000)
     monkeypatch.setenv("TAKES", queue.takes)

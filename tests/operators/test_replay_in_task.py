@@ -240,6 +240,7 @@ def test_without_the_account_nothing_is_sent(places, failed, tmp_path, lost):
     assert "ReplayDeadLettersOperator" in str(error)
 
 
+@pytest.mark.release
 def test_a_replay_that_is_killed_goes_on_with_the_rest(places, failed, monkeypatch):
     """Killed at once after the first answers, and once more when all is done, before Airflow knows of it."""
     monkeypatch.setenv("ROWS", "100")

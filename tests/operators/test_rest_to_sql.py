@@ -321,6 +321,14 @@ def test_sqlite_is_source_and_destination_at_once(places, supervisor, connect, t
             {"sql": "SELECT 1 AS id", "sql_conn_id": "source_db", "parameters": (3,)},
             "parameters= is a tuple: write a dict",
         ),
+        (
+            {
+                "sql": "SELECT 1 AS id WHERE :window_start < now()",
+                "sql_conn_id": "source_db",
+                "parameters": {"window_start": "2026-01-01"},
+            },
+            "parameters['window_start']: give it as the argument window_start= instead",
+        ),
         ({"sql": "SELECT lo_create(0) AS id", "sql_conn_id": "source_db"}, "with read_only=False it may change data"),
         ({"sql": "SELECT {window_end} AS id", "sql_conn_id": "source_db"}, "write the bind as :window_end"),
         ({"items": "None"}, "items is null: the upstream task returned nothing"),

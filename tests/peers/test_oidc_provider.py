@@ -22,7 +22,7 @@ def server(monkeypatch):
 
 
 def ask(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return json.loads(answer.read())
 
 

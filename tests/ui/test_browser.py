@@ -21,13 +21,14 @@ from demo.database import ids_by_day
 from demo.facts import DayRun
 from demo.stage import children, set_up
 
+pytestmark = pytest.mark.release
 DAG, TASK = "sensors", "post_sensors"
 REFUSED = {13_000, 13_001, 13_579}  # Saturday's
 MONDAY, TUESDAY, THURSDAY = "2026-03-02", "2026-03-03", "2026-03-05"
 SEND_AGAIN = "Send the same requests again"
 
 
-@pytest.fixture(scope="module", params=["airflow", pytest.param("folder", marks=pytest.mark.release)])
+@pytest.fixture(scope="module", params=["airflow", "folder"])
 def stage(request, tmp_path_factory):
     """The demo's database, API and Airflow, with a user who may do everything and one who may look.
 

@@ -1,7 +1,9 @@
 """Which rows of the page "Deliveries" are shown, and in which order: pure decisions, run by Node.js."""
 
+import json
+
 import pytest
-from ui.node import ran
+from ui.node import evaluated, ran
 
 
 def row(dag="a", *, status="on_time", since=None, letters=None, day=0, week=0, wait=None, end=None, name=None):
@@ -101,7 +103,7 @@ def test_pages_are_shown_as_they_come_and_the_whole_list_stays_while_it_is_asked
 
 def _first(coming):
     """Join the first page to nothing, which JSON has no value for."""
-    return ran("deliveries_data.js", "joined.bind(null, undefined)", coming)
+    return evaluated("deliveries_data.js", f"found.joined(undefined, {json.dumps(coming)})")
 
 
 WINDOW = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z"}

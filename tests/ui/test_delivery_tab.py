@@ -31,6 +31,7 @@ def test_what_goes_where_and_what_the_api_said(open_as, failed):
     assert page.complaints == []
 
 
+@pytest.mark.release
 def test_groups_that_are_awaited_missing_or_none_say_so(open_as, failed):
     page = opened(open_as(), failed("groups"))
     page.route(
@@ -51,6 +52,7 @@ def test_groups_that_are_awaited_missing_or_none_say_so(open_as, failed):
     page.get_by_role("heading", name="No match").wait_for()
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("chosen", ["the groups", "a kind"])
 def test_where_the_endpoint_goes_away_the_sample_is_shown_whatever_was_chosen(open_as, failed, chosen):
     page = opened(
@@ -98,6 +100,7 @@ def test_why_it_failed_is_the_first_thing_with_what_to_do_and_the_log(open_as, d
     assert [text for text in page.complaints if "503" not in text] == []
 
 
+@pytest.mark.release
 def test_after_a_replay_of_half_a_window_no_failure_is_told_below_a_success(open_as, defined, dag_runs):
     half = {**REPORT, "complete": False, "read": 60, "delivered": 60, "failed": 0, "reasons": {}}
     half |= {"replay": {"sent": 7, "delivered": 7, "failed": 0}, "delivered_later": 7}

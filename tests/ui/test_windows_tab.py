@@ -140,6 +140,7 @@ def requests_of(dag_id: str) -> dict[str, str]:
         return dict(found.tuples().all())
 
 
+@pytest.mark.release
 def test_all_amber_windows_are_sent_again_four_at_a_time_and_one_that_fails_stops_no_other(page_of, defined, dag_runs):
     from airflow.sdk import CronDataIntervalTimetable
 

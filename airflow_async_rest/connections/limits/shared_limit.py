@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_async_rest.connections.auth_types import TOKENS
 from airflow_async_rest.connections.connection import RestConnection
+from airflow_async_rest.connections.extra import parsed
 from airflow_async_rest.connections.limits.store import STORES, store_address, store_id
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limiter import Limiter, MakeLimiter
@@ -113,7 +114,7 @@ def quota_headers_of(hook: RestConnection) -> tuple[QuotaHeaders, ...]:
 
     :raises ConfigurationError: when the connection's are wrong.
     """
-    names = hook.options().get("rate_limit_headers")
+    names = parsed(hook.options().get("rate_limit_headers"))
     if names is None:
         return COMMON
     known = {"remaining", "reset", "limit"}

@@ -16,7 +16,7 @@ from airflow_async_rest.core.account.unwritten import Unwritten
 from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.letters.folder import Record
-from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Skipped
+from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import is_permanent
 
@@ -182,7 +182,14 @@ class Recorder:
         :param is_news: whether a failure says anything about the API that others do not say.
         """
         self._pending.pop(outcome.index, None)
-        if isinstance(outcome, DeadLetter):
+        if isinstance(outcome, Delivered):
+            self.totals.delivered += 1
+            self.totals.already_there += outcome.already_there
+            self.delivered_now += 1
+            self._note(failed=False)
+        elif isinstance(outcome, Skipped):
+            self.totals.skipped += 1
+        else:
             self.totals.failed_again(outcome.reason, is_counted=outcome.is_kept)
             self.totals.last_messages[outcome.reason] = outcome.response_excerpt
             self._sample.add_letter(outcome)
@@ -191,13 +198,6 @@ class Recorder:
             if is_news and not self.refused_again(outcome):
                 self._note(failed=True)
             return
-        if isinstance(outcome, Skipped):
-            self.totals.skipped += 1
-        else:
-            self.totals.delivered += 1
-            self.totals.already_there += outcome.already_there
-            self.delivered_now += 1
-            self._note(failed=False)
         if outcome.index in self._known_dead:
             self._resolve(outcome.index)
 
@@ -218,9 +218,7 @@ class Recorder:
         self.totals.delivered += len(items)
         self.totals.already_there += already_there
         self.delivered_now += len(items)
-        if self._recent_failures or len(self._recent) < _BREAKER_WINDOW:  # else this is no news
-            for _ in range(min(len(items), _BREAKER_WINDOW)):
-                self._note(failed=False)
+        self._note(failed=False, count=len(items))
 
     def _resolve(self, index: int) -> None:
         self._known_dead.discard(index)
@@ -234,14 +232,16 @@ class Recorder:
 
     def note_failed(self, count: int) -> None:
         """Note that items failed whose outcome was recorded as no news."""
-        for _ in range(count):
-            self._note(failed=True)
+        self._note(failed=True, count=count)
 
-    def _note(self, *, failed: bool) -> None:
-        if len(self._recent) == _BREAKER_WINDOW:
-            self._recent_failures -= self._recent[0]
-        self._recent.append(failed)
-        self._recent_failures += failed
+    def _note(self, *, failed: bool, count: int = 1) -> None:
+        if not (failed or self._recent_failures) and len(self._recent) == _BREAKER_WINDOW:
+            return  # all of them were delivered: one more is no news
+        for _ in range(min(count, _BREAKER_WINDOW)):
+            if len(self._recent) == _BREAKER_WINDOW:
+                self._recent_failures -= self._recent[0]
+            self._recent.append(failed)
+            self._recent_failures += failed
 
     @property
     def mostly_failing(self) -> bool:

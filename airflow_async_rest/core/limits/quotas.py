@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import chain, repeat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.pauses import now_of_api, policies, read_number, read_reset
@@ -123,7 +123,7 @@ class ToldLimit:
         self._limiter, self._in_flight, self._families = limiter, in_flight, families
         self._longest_seconds, self._say = longest_seconds, say
         self.names = ("RateLimit", *(names.remaining for names in families))
-        self._has_said_slow = self._has_said_senseless = False
+        self._has_said: set[str] = set()
 
     def pause(self, headers: Mapping[str, str]) -> float | None:
         """Return how long a refusal asks for a pause, in the headers that are looked for; None where it does not."""
@@ -134,23 +134,25 @@ class ToldLimit:
         """Slow down, or pause, as an answer's headers ask for."""
         told = list(iter_quotas(headers, self._families, datetime.now(UTC)))
         quotas = [quota._replace(seconds=quota.seconds + _MARGIN_SECONDS) for quota in told if quota.makes_sense]
-        if len(quotas) < len(told) and not self._has_said_senseless:
-            self._has_said_senseless = True
-            self._say("The API tells of a limit in a way that makes no sense, which is ignored. (Logged once.)")
+        if len(quotas) < len(told):
+            self._say_once("The API tells of a limit in a way that makes no sense, which is ignored. (Logged once.)")
         if not quotas:
             return
         if (pause := max((quota.seconds for quota in quotas if not quota.remaining), default=0)) > 0:
-            if pause <= self._longest_seconds:
-                self._limiter.pause(pause)
+            if pause <= self._longest_seconds and self._limiter.pause(pause):
+                text = "The API tells that nothing remains of its limit for %.0f s: all requests wait. (Logged once.)"
+                self._say_once(text, pause)
             return
         in_flight = self._in_flight()
-        interval, strictest = max((quota.interval(in_flight), quota) for quota in quotas)
+        paces = [(quota.interval(in_flight), quota.seconds, quota.remaining) for quota in quotas]
+        interval, seconds, remaining = max(paces)
         if interval > self._longest_seconds:
             return
-        if self._limiter.slow_down(interval, strictest.seconds) and not self._has_said_slow:
-            self._has_said_slow = True
-            self._say(
-                "The API tells that %.0f requests remain for %.0f s: they are spread over that time. (Logged once.)",
-                strictest.remaining,
-                strictest.seconds,
-            )
+        if self._limiter.slow_down(interval, seconds):
+            text = "The API tells that %.0f requests remain for %.0f s: they are spread over that time. (Logged once.)"
+            self._say_once(text, remaining, seconds)
+
+    def _say_once(self, text: str, *values: Any) -> None:
+        if text not in self._has_said:
+            self._has_said.add(text)
+            self._say(text, *values)

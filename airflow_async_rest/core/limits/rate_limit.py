@@ -63,11 +63,11 @@ class RateLimiter:
 
     async def acquire(self) -> None:
         """Return when one more request may be sent, now."""
-        if not self._interval and self._slow_until <= self._clock():
-            while (wait := self._paused_until - self._clock()) > 0:
-                await asyncio.sleep(wait)
-            self.granted += 1
-            return
+        while not self._interval and self._slow_until <= (now := self._clock()):
+            if now >= self._paused_until:
+                self.granted += 1
+                return
+            await asyncio.sleep(self._paused_until - now)
         async with self._turn:  # first come, first served: only the first in line watches the clock
             while (wait := max(self._due(now := self._clock()), self._paused_until) - now) > 0:
                 await asyncio.sleep(self._at_most(wait, now))

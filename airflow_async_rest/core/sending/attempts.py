@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import ItemError, SendError, let_go
-from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency
+from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency, Places
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders, ToldLimit
 from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Delivered, Item, Outcome, Request, Response, Verdict
@@ -35,6 +35,8 @@ _FIRST_SERVER_ERROR = 500
 # Refusals that say themselves for how long, in headers that are more exact.
 _FOR_NOW = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _NOT_SENT = Judgment(Verdict.RETRY)
+# A request, the number of its attempt, and why the one before failed -> its answer.
+Once = Callable[[Request, int, str], Awaitable[Response]]
 # One answer that says something wrong must not hold all tasks for ever.
 _MOST_SHARED_SECONDS = 86_400.0
 
@@ -70,7 +72,9 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         send = self.transport.send
         self._transmit = partial(self.concurrency.observe, send) if self.concurrency else send
-        self._signing = Signing(self.auth, self.limiter, self._send, self.redaction) if self.auth else None
+        granted, in_turn = self._send, partial(self._send, is_granted=False)
+        once = Signing(self.auth, self.limiter, granted, self.redaction).send if self.auth else in_turn
+        self._once = partial(self._in_place, self.concurrency.requests, once) if self.concurrency else once
         self._standstill = Standstill(self.retry, self.standstill_seconds)
         self._told_limit = ToldLimit(
             self.limiter,
@@ -79,6 +83,7 @@ class Sender:
             longest_seconds=self.retry.max_retry_after_seconds,
             say=self.say,
         )
+        self._plain_headers: Mapping[str, str] | None = None
         self._in_flight: set[asyncio.Task[Any] | None] = set()
         self._stopped, self._all_ended = False, asyncio.Event()
         self._cut_off: set[asyncio.Task[Any] | None] = set()
@@ -100,7 +105,7 @@ class Sender:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._all_ended.wait(), seconds)
 
-    async def send(self, request: Request, attempt: int, reason: str = "") -> Response:
+    def send(self, request: Request, attempt: int, reason: str = "") -> Awaitable[Response]:
         """Send a request when its turn has come.
 
         :param attempt: 1 for the first.
@@ -108,18 +113,18 @@ class Sender:
         :raises SendError: when there is no complete answer.
         :raises MostlyFailingError: instead of sending, when nothing has been answered for too long.
         """
-        if self.concurrency is not None:
-            await self.concurrency.requests.acquire()
-        try:
-            if self._signing is not None:
-                return await self._signing.send(request, attempt, reason)
-            await self.limiter.acquire()
-            return await self._send(request, attempt, reason)
-        finally:
-            if self.concurrency is not None:
-                self.concurrency.requests.release()
+        return self._once(request, attempt, reason)
 
-    async def _send(self, request: Request, attempt: int, reason: str) -> Response:
+    async def _in_place(self, places: Places, once: Once, request: Request, attempt: int, reason: str) -> Response:
+        await places.acquire()
+        try:
+            return await once(request, attempt, reason)
+        finally:
+            places.release()
+
+    async def _send(self, request: Request, attempt: int, reason: str, *, is_granted: bool = True) -> Response:
+        if not is_granted:
+            await self.limiter.acquire()
         if self._stopped or self._standstill.is_too_long:
             raise self._end()
         worker = asyncio.current_task(self._loop)
@@ -136,16 +141,21 @@ class Sender:
             raise
         else:
             seconds = response.elapsed_seconds
-            for name in self._told_limit.names:  # most answers have none of them
-                if name in response.headers and response.status not in _FOR_NOW:
-                    self._told_limit.heed(response.headers)
-                    break
+            if response.headers is not self._plain_headers:
+                self._heed_limit(response)
             return response
         finally:
             self._in_flight.discard(worker)
             if self._stopped and not self._in_flight:
                 self._all_ended.set()
             self.meter.sent(seconds)
+
+    def _heed_limit(self, response: Response) -> None:
+        """Slow down as an answer tells; many answers have the very headers of the one before, and most tell nothing."""
+        if not any(name in response.headers for name in self._told_limit.names):
+            self._plain_headers = response.headers
+        elif response.status not in _FOR_NOW:
+            self._told_limit.heed(response.headers)
 
     async def _before_redirect(self) -> None:
         """Wait until one request more may be sent, and count it, though not as an attempt of the item's."""

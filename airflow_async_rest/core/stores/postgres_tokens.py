@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -59,35 +59,65 @@ class PostgresTokens:
     def __init__(self, address: StoreAddress, bounds: Bounds = USUAL) -> None:
         self._address, self._bounds = address, replace(bounds, store_answer_seconds=bounds.token_answer_seconds)
         self._table = PostgresTable(address, TABLE, CREATE, self._bounds)
+        self._holding: dict[str, tuple[Any, AbstractAsyncContextManager[Any]]] = {}  # session and transaction of a key
 
     @asynccontextmanager
     async def locked(self, key: str) -> AsyncIterator[Kept]:
         """Hold a key alone."""
-        with self._table.translated():
-            session = await self._table.connect(keeps_session=False)
+        with self._table.translated():  # a pooler lets one wait whose sessions all wait for a lock
+            session = await self._connect(self._bounds.token_lock_seconds)
         try:
             with self._table.translated():
                 await self._touch(session, key)
-                await together(session, keeps_session=False).__aenter__()  # whose end is that of the session
+                transaction = together(session, keeps_session=False)
+                await transaction.__aenter__()  # whose end is the write, or that of the session
                 kept = await self._lock(session, key)
+            self._holding[key] = session, transaction
             yield kept
         finally:
+            self._holding.pop(key, None)
             await self._table.close(session)  # and with it the lock
 
     async def write(self, key: str, text: str, version: int, lasts_seconds: float | None = None) -> bool:
-        """Replace what is kept, in a session of its own: the one with the lock may be gone by now."""
-        with self._table.translated():
-            session = await self._table.connect(keeps_session=False)
+        """Replace what is kept, and unlock: in the session with the lock, or in another one where that is gone by now.
+
+        Where sessions are few, those who wait for the lock may have all others.
+        """
+        values = key, text, version, lasts_seconds
+        if (holding := self._holding.pop(key, None)) is not None:
             try:
+                return await self._write(*holding, values)
+            except Exception:  # noqa: BLE001  (whatever the client raises: the other session says what is wrong)
+                holding[0].terminate()  # and with it what it has of the row
+        with self._table.translated():
+            session = await self._connect(self._bounds.store_answer_seconds)
+            try:
+                transaction = together(session, keeps_session=False)
                 async with asyncio.timeout(self._bounds.store_answer_seconds):
-                    async with together(session, keeps_session=False):
-                        await session.execute(_DURABLY)
-                        found = await session.fetchval(_WRITE, key, text, version, lasts_seconds)
-                    if lasts_seconds is not None:
-                        await self._delete_expired(session)
-                return found is not None
+                    await transaction.__aenter__()
+                return await self._write(session, transaction, values)
             finally:
                 await self._table.close(session)
+
+    async def _connect(self, seconds: float) -> Any:
+        """Open a session. :raises TimeoutError: when it takes longer, of which the pooler's answer is a part."""
+        async with asyncio.timeout(seconds):
+            return await self._table.connect(keeps_session=False)
+
+    async def _write(
+        self,
+        session: Any,
+        transaction: AbstractAsyncContextManager[Any],
+        values: tuple[str, str, int, float | None],
+    ) -> bool:
+        """Write in a transaction that has begun, and end that."""
+        async with asyncio.timeout(self._bounds.store_answer_seconds):
+            await session.execute(_DURABLY)
+            found = await session.fetchval(_WRITE, *values)
+            await transaction.__aexit__(None, None, None)
+            if values[-1] is not None:  # tokens here end, and are not kept for good
+                await self._delete_expired(session)
+        return found is not None
 
     async def _delete_expired(self, session: Any) -> None:
         async with together(session, keeps_session=False):

@@ -54,14 +54,15 @@ class RedisTokens:
         async with self._client() as client:
             with self._translated(key):
                 await self._lock(client, name, holder)
-            prolonging = asyncio.create_task(self._prolong(client, name, holder))
+            ended = asyncio.Event()  # redis-py may take a cancellation for an error of the connection, and go on
+            prolonging = asyncio.create_task(self._prolong(client, name, holder, ended))
             try:
                 with self._translated(key):
                     found = await client.register_script(_READ)([_name(key)])
                 yield Kept(found[0].decode(), found[1], float(found[2])) if found else Kept()
             finally:
-                prolonging.cancel()
-                await asyncio.gather(prolonging, return_exceptions=True)
+                ended.set()
+                await prolonging
                 with contextlib.suppress(Exception):
                     await client.register_script(_UNLOCK)([name], [holder])
 
@@ -73,19 +74,19 @@ class RedisTokens:
                 return bool(await client.register_script(_WRITE)([_name(key)], [text, version, lasts]))
 
     async def _lock(self, client: "Redis", name: str, holder: str) -> None:
-        seconds, milliseconds = self._bounds.token_lock_seconds, self._milliseconds
-        try:
-            async with asyncio.timeout(seconds):
-                while not await client.set(name, holder, nx=True, px=milliseconds):
-                    await asyncio.sleep(self._bounds.store_retry_seconds)
-        except TimeoutError:
-            raise StoreAwayError(
-                self._address.describe(TimeoutError(f"another task has held the same token for {seconds:.0f} s"))
-            ) from None
+        seconds, clock = self._bounds.token_lock_seconds, asyncio.get_running_loop().time
+        until = clock() + seconds
+        while not await client.set(name, holder, nx=True, px=self._milliseconds):
+            if clock() >= until:
+                why = TimeoutError(f"another task has held the same token for {seconds:.0f} s")
+                raise StoreAwayError(self._address.describe(why))
+            await asyncio.sleep(self._bounds.store_retry_seconds)
 
-    async def _prolong(self, client: "Redis", name: str, holder: str) -> None:
+    async def _prolong(self, client: "Redis", name: str, holder: str, ended: asyncio.Event) -> None:
         while True:
-            await asyncio.sleep(self._bounds.token_lock_expiry_seconds / 4)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), self._bounds.token_lock_expiry_seconds / 4)
+                return
             with contextlib.suppress(Exception):  # where it lasts, the write finds out
                 await client.register_script(_PROLONG)([name], [holder, self._milliseconds])
 

@@ -46,9 +46,10 @@ class Opener(Generic[Opened]):
         try:
             async with limit:
                 return await self._open_any(await self._addresses())
-        except ssl.SSLError as error:
-            raise tls_error(error) from error
         except OSError as error:
+            self._known_until = 0.0  # whoever had that name may have moved
+            if isinstance(error, ssl.SSLError):
+                raise tls_error(error) from error
             if limit.expired():
                 raise connect_timeout(self._settings) from error
             not_found = isinstance(error, socket.gaierror)

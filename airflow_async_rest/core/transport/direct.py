@@ -54,7 +54,7 @@ class Direct:
         self._free = connections
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._open: set[Connection] = set()
-        make = partial(Connection, settings.max_response_bytes, self._open.add, self._open.discard)
+        make = partial(Connection, settings.max_response_bytes, LastAnswer(), self._open.add, self._open.discard)
         self._opener = Opener(settings, tls, make)
         self._kept: list[Connection] = []
         self._due: dict[Connection, float] = {}
@@ -153,30 +153,47 @@ class Direct:
             self._kept.clear()
 
 
+class LastAnswer:
+    """What the last answer had in front of its body: many answers have the same, whatever connection they come over.
+
+    :ivar lines: its headers as they came, and ``headers`` what they were made into.
+    :ivar whole: of one that came in one piece, all that was in front of its body; how many bytes it had with that; and
+        the answer without its body.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[bytes, bytes]] = []
+        self.headers = headers_of([])
+        self.whole = b"", 0, Answer(0, self.headers, b"")
+
+
 class Connection(Link):
     """Sends one request at a time, and knows of each how its answer ended. Made inside the running event loop.
 
     :param most_bytes: of an answer's body.
+    :param last: what is known of the last one.
     :ivar kept_since: when its last answer had come, by the loop's clock; 0 before there was one.
     :ivar headers: of the answer, once all of them have come.
     """
 
     def __init__(
-        self, most_bytes: int, on_made: Callable[["Connection"], None], on_lost: Callable[["Connection"], None]
+        self,
+        most_bytes: int,
+        last: LastAnswer,
+        on_made: Callable[["Connection"], None],
+        on_lost: Callable[["Connection"], None],
     ) -> None:
         super().__init__(on_made, on_lost)
-        self._most_bytes = most_bytes
+        self._most_bytes, self._last = most_bytes, last
         self._coming: asyncio.Future[Answer | SendError] | None = None
-        self._last: tuple[list[tuple[bytes, bytes]], CIMultiDictProxy[str]] = [], headers_of([])
-        self._last_head, self._last_size, self._last_status = b"", 0, 0
         self._is_long, self.kept_since = False, 0.0
-        self._expect(is_head=False)
+        self._expect()
 
-    def _expect(self, *, is_head: bool) -> None:
-        self._is_head = is_head
-        self._has_begun = self._may_go_on = self._is_answered = False
+    def _expect(self) -> None:
+        self._is_head = self._has_begun = self._may_go_on = self._is_answered = False
         self._answer: Answer | None = None
         self._failure: SendError | None = None
+        self._pieces: list[bytes] = []
         self.headers: CIMultiDictProxy[str] | None = None
         self.rest = None
 
@@ -189,7 +206,6 @@ class Connection(Link):
         )
         self._has_begun = True
         self._lines: list[tuple[bytes, bytes]] = []
-        self._pieces: list[bytes] = []
         self._size = self._silent = 0
         self._shown = b""
 
@@ -199,7 +215,7 @@ class Connection(Link):
         if self._end is not None:  # as soon as it was made
             self.settle(self._end)
             return coming
-        self._expect(is_head=head.startswith(b"HEAD "))
+        self._is_head = head.startswith(b"HEAD ")
         if body is None or len(body) <= PIECE_BYTES:
             self._transport.write(head + body if body else head)
         else:
@@ -215,8 +231,7 @@ class Connection(Link):
         if self.rest is not None and self._answer is not None and self._answer.status >= HTTPStatus.BAD_REQUEST:
             is_written = False  # below TLS there may be more of a large body, where nobody can see it
         self.is_open &= self._may_go_on and is_written
-        # A connection is kept for long; what was said over it is not.
-        self._answer, self._pieces, self.headers, self.rest = None, [], None, None
+        self._expect()  # a connection is kept for long; what was said over it is not
         if not self.is_open:
             self.abort()
         return self.is_open
@@ -243,8 +258,9 @@ class Connection(Link):
             return
         is_first = not self._has_begun
         if is_first:
-            if len(data) == self._last_size and data.startswith(self._last_head) and not self._is_head:
-                self._repeat(data)
+            head, size, answer = self._last.whole
+            if len(data) == size and data.startswith(head) and not self._is_head:
+                self._repeat(answer, data[len(head) :])
                 return
             self._begin_to_parse()
         size = self._size
@@ -270,22 +286,23 @@ class Connection(Link):
         """Keep what was in front of an answer's body: where it comes again, it means the same."""
         head, end, body = data.partition(b"\r\n\r\n")
         if self._may_go_on and not self._is_head and answer.body == body:
-            self._last_head, self._last_size, self._last_status = head + end, len(data), answer.status
+            self._last.whole = head + end, len(data), Answer(answer.status, answer.headers, b"")
 
-    def _repeat(self, data: bytes) -> None:
+    def _repeat(self, answer: Answer, body: bytes) -> None:
         """Take an answer that is as the last one, but for the bytes of its body: a parser takes a tenth of a request.
 
         APIs say the same of most of what they take, and a date that is another one each second.
         """
         self._has_begun = self._may_go_on = True
-        self.headers = self._last[1]
-        self._answer = Answer(self._last_status, self.headers, data[len(self._last_head) :])
+        self._answer = Answer(answer.status, answer.headers, body)
         self.settle(self._answer)
 
     def outcome_of_end(self, cause: str, error: Exception | None) -> Answer | SendError:
         """Return what an answer is that ends with the connection; see :meth:`Link.outcome_of_end`."""
         if isinstance(error, ssl.SSLError) and not (self._has_begun or self.kept_since):
             return tls_error(error)  # else the two have understood each other before
+        if self._answer is not None:
+            return self._answer
         if not self._has_begun:
             return broken_off(cause) if cause else no_answer()
         status = self._parser.get_status_code()
@@ -322,9 +339,10 @@ class Connection(Link):
         lines = self._lines
         if len(lines) > _MOST_HEADERS or (self._is_long and any(len(value) > _LONGEST_HEADER for _, value in lines)):
             self._failure = unreadable(_TOO_MANY_HEADERS)
-        if lines != self._last[0]:  # often they are those of the answer before
-            self._last = lines.copy(), headers_of(lines)
-        self.headers = self._last[1]
+        last = self._last
+        if lines != last.lines:
+            last.lines, last.headers = lines.copy(), headers_of(lines)
+        self.headers = last.headers
         if self._is_head or status in WITHOUT_BODY:
             self._complete(status, self.headers)
             # The body of an answer to a HEAD never comes; another one that is announced may.

@@ -40,7 +40,8 @@ _SAFE_DIGITS = 18  # of which every whole number has 64 bits or fewer
 _TRANSIENT = ("locked", "unable to open", "interrupted")
 _LATER = ("disk", "malformed")
 _SCHEME = "sqlite:///"
-_NUMBERS = frozenset({Kind.INTEGER, Kind.NUMBER})
+# JSON is one of them: of a type that it does not know, it makes numbers of texts that are some.
+_NUMBERS = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.JSON})
 
 
 class SQLite(Dialect):

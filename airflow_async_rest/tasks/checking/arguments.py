@@ -27,7 +27,7 @@ from airflow_async_rest.load.plan import check_mode, parse_mode, parse_table
 from airflow_async_rest.tasks.checking.query import (
     check_binds,
     check_connection,
-    check_parameters,
+    check_own_parameters,
     check_reading,
     check_statement,
 )
@@ -136,7 +136,7 @@ def _unless_left_out(check: Callable[[Any], object]) -> Callable[[Any], object]:
 
 _EACH: Mapping[str, Callable[[Any], object]] = {
     "sql": check_statement,
-    "parameters": check_parameters,
+    "parameters": check_own_parameters,
     **{name: partial(check_connection, name) for name in ("sql_conn_id", "http_conn_id", "destination_conn_id")},
     "endpoint": EndpointTemplate,
     "method": check_method,

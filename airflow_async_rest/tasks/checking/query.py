@@ -18,7 +18,7 @@ def check_connection(argument: str, value: Any) -> None:
 
 
 def check_parameters(parameters: Any) -> dict[str, Any]:
-    """Return an operator's ``parameters`` as a dict.
+    """Return a query's ``parameters`` as a dict.
 
     :raises ConfigurationError: when they are no mapping of names; their values are not shown.
     """
@@ -32,6 +32,17 @@ def check_parameters(parameters: Any) -> dict[str, Any]:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigurationError(f"parameters= has the name {name!r}, which no bind can have: {write}.")
     return dict(parameters)
+
+
+def check_own_parameters(parameters: Any) -> dict[str, Any]:
+    """Return an operator's ``parameters`` as a dict, in which the window is not: that is the run's, or an argument's.
+
+    :raises ConfigurationError: when it is there, or they are no mapping of names.
+    """
+    own = check_parameters(parameters)
+    for name in sorted(WINDOW_BINDS.intersection(own)):
+        raise ConfigurationError(f"parameters[{name!r}]: give it as the argument {name}= instead.")
+    return own
 
 
 def check_statement(sql: Any) -> None:

@@ -67,8 +67,8 @@ def _number(text: str) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) else None
 
 
-def _moment(value: datetime | str | None) -> str:
-    found = as_date(value) if isinstance(value, str) else value
+def _moment(value: Any) -> str:
+    found = value if isinstance(value, datetime) else as_date(value)
     return "" if found is None else f"{found:%Y-%m-%d %H:%M:%S}"
 
 

@@ -11,6 +11,7 @@ from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.limits.shared_limit import limiting_of, quota_headers_of
 from airflow_async_rest.connections.limits.store import store_address
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.limits.quotas import QuotaHeaders
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 
@@ -188,8 +189,16 @@ def test_tls_that_is_switched_off_as_a_text_is_off(connect, ssl):
     assert store_address("limits").options == {"ssl": False}
 
 
+@pytest.mark.parametrize("kept", [dict, json.dumps])
+def test_names_of_headers_may_be_kept_as_text(connect, kept):
+    """As the form of Airflow before 3.2 has them, and a connection that is a URI."""
+    extra = {"rate_limit_headers": kept({"remaining": "X-Left", "reset": " X-Until "})}
+    connect("api", conn_type="async_rest", host="h", extra=json.dumps(extra))
+    assert quota_headers_of(RestConnection("api")) == (QuotaHeaders("X-Left", "X-Until"),)
+
+
 @pytest.mark.parametrize(
-    "names", ["X-Left", {"remaining": "X"}, {"remaining": "X", "reset": ""}, {"left": "X", "reset": "Y"}]
+    "names", ["X-Left", "[1]", {"remaining": "X"}, {"remaining": "X", "reset": ""}, {"left": "X", "reset": "Y"}]
 )
 def test_wrong_names_of_headers_are_named(connect, names):
     connect("api", conn_type="async_rest", host="h", extra=json.dumps({"rate_limit_headers": names}))

@@ -158,6 +158,7 @@ def heeded(*answers, in_flight=0):
         (family(0, 0), [], [0]),
         ({"RateLimit": '"b";r=9;t=1, "d";r=4;t=80'}, [(20.0, 80)], []),  # the strictest
         ({"RateLimit": '"b";r=0;t=1, "d";r=4;t=80'}, [], [1]),
+        ({"RateLimit": '"d";r=40;t=60', **family(40, 60)}, [(1.5, 60)], []),  # one says what the whole is, one does not
         ({"RateLimit": "?"}, [], []),
     ],
 )
@@ -184,8 +185,9 @@ def test_a_refusal_may_say_for_how_long_in_an_apis_own_headers(headers, pause):
 
 
 def test_it_is_said_once():
-    *_, said = heeded(family(40, 60), family(39, 59), family(-1, 60), family(-1, 60))
+    *_, said = heeded(family(40, 60), family(39, 59), family(-1, 60), family(-1, 60), family(0, 60), family(0, 59))
     assert said == [
         "The API tells that 40 requests remain for 60 s: they are spread over that time. (Logged once.)",
         "The API tells of a limit in a way that makes no sense, which is ignored. (Logged once.)",
+        "The API tells that nothing remains of its limit for 60 s: all requests wait. (Logged once.)",
     ]

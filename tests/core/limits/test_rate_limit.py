@@ -5,6 +5,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from virtual_time import run_virtually
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Day, parse_limits
@@ -196,6 +197,25 @@ async def test_a_slower_pace_is_kept_to_until_its_end(clock, limit):
     times = await grants(limiter, clock, 20)
     assert times == pytest.approx([1000.5 + 0.5 * number for number in range(19)] + [1010.0], abs=0.02)
     assert (await grants(limiter, clock, 50))[-1] < 1010.8
+
+
+def test_who_waits_for_the_end_of_a_pause_learns_of_a_slower_pace():
+    async def play():
+        clock = asyncio.get_running_loop().time
+        limiter, times = RateLimiter(None, clock), []
+
+        async def send():
+            await limiter.acquire()
+            times.append(clock())
+
+        limiter.pause(2)
+        waiting = [asyncio.create_task(send()) for _ in range(8)]
+        await asyncio.sleep(1)
+        limiter.slow_down(0.5, 10)
+        await asyncio.gather(*waiting)
+        return times
+
+    assert run_virtually(play())[0] == pytest.approx([2.0 + 0.5 * number for number in range(8)], abs=0.02)
 
 
 @pytest.mark.parametrize("limit", [None, (100, 1.0)])

@@ -200,7 +200,7 @@ def test_what_waited_for_one_goes_out_side_by_side(api, tmp_path, make):
             most.add(rows[0]["number"])
             if len(most) == 2:
                 first.set()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await first.wait()  # until two are under way
         return web.json_response([{"status": 200} for _ in rows]) if isinstance(body, list) else 200
 
@@ -220,7 +220,7 @@ def test_batches_that_wait_for_one_batch_alone_go_out_side_by_side(api, tmp_path
         if most == 5:
             others.set()
         if numbers[0] >= 10:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await others.wait()
         under_way -= 1
         return 200

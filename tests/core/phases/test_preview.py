@@ -58,7 +58,7 @@ def test_the_database_of_a_fetch_is_left_as_it_was_and_its_connection_ends(api, 
     else:
         with pytest.raises(KeyError, match="broken"):
             Preview.of(job, 100)
-    assert database.closed.wait(10)
+    assert database.closed.wait(60)
     assert (database.calls, database.line, database.staged) == (["close"], None, None)
 
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from limit_stores import address_of, running_redis
+from limit_stores import address_of, pooled, running_redis
 from rotating import LOCKED_OUT, STEPS, STILL_GOOD, Login, decrypt, run_tasks, store_of, tokens_of
 
 from airflow_async_rest.core.bounds import Bounds
@@ -34,6 +34,7 @@ def test_tasks_that_are_killed_lock_nobody_out_but_between_the_answer_and_the_wr
     check_deaths(address, api, step, 10 if address.kind == "postgres" else 3)  # a lock in Redis takes its time to end
 
 
+@pytest.mark.release
 @pytest.mark.slow("several processes, of which one is killed")
 @pytest.mark.parametrize("step", ["answered", "written"])
 @pytest.mark.parametrize("address", ["postgres"], indirect=True)
@@ -84,6 +85,18 @@ async def test_two_tasks_that_renew_at_once_renew_once(address, api, refresh):
         first, second = await asyncio.gather(*(task.fetch() for task in tasks))
         assert first.value == second.value == f"acc3ss-token-{round_}"
     assert (len(login.given), login.reused) == (3, 0)
+
+
+@pytest.mark.parametrize("refresh", [REFRESH, ""], ids=["refresh token", "client credentials"])
+async def test_those_who_wait_may_have_all_sessions_but_one(postgres, api, refresh):
+    """Behind a pooler with two sessions, one has the lock, and another one waits for it: none is left for the write."""
+    login, bounds = Login(api), Bounds(token_lock_seconds=5.0, token_answer_seconds=2.0, token_write_seconds=2.0)
+    postgres.execute("DROP TABLE IF EXISTS async_rest_tokens")
+    with pooled(postgres) as address:
+        tasks = [tokens_of(api.url, store_of(address, bounds=bounds), refresh=refresh, bounds=bounds) for _ in range(6)]
+        tokens = await asyncio.gather(*(task.fetch() for task in tasks))
+    assert {token.value for token in tokens} == {"acc3ss-token-1"}
+    assert (len(login.given), login.reused) == (1, 0)
 
 
 async def test_a_token_that_others_have_got_ends_when_it_ends(api):

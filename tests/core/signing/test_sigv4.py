@@ -77,6 +77,7 @@ class Values(Rows):
         yield [{"id": value} for value in self.values]
 
 
+MANY = pytest.mark.slow("many addresses")
 PATHS = [
     "x/{id}",
     "x/{id}:go/a b",
@@ -90,7 +91,9 @@ PATHS = [
 
 @pytest.mark.parametrize("service", ["execute-api", "s3"])
 @pytest.mark.parametrize("endpoint", PATHS)
-@pytest.mark.parametrize("base", ["", "/st age/v1", "/v1?k=a:b&Action=Do It"])
+@pytest.mark.parametrize(
+    "base", [*(pytest.param(base, marks=MANY) for base in ("", "/st age/v1")), "/v1?k=a:b&Action=Do It"]
+)
 def test_whatever_is_in_path_and_query_the_signature_is_that_of_what_is_sent(api, tmp_path, endpoint, base, service):
     wrong = []
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from limit_stores import address_of, running_redis
+from limit_stores import address_of, pooled, running_redis
 from pages import page
 from rotating import store_of
 
@@ -83,6 +83,41 @@ async def test_who_was_overtaken_writes_nothing(address, text, version, is_taken
         assert kept.text == (text if is_taken else "theirs")
 
 
+async def test_a_session_that_is_gone_loses_its_lock_and_not_what_it_writes(postgres):
+    store, sessions = store_of(address_of(postgres)), "pg_stat_activity WHERE query LIKE '%async_rest_tokens%'"
+    async with store.locked("gone") as kept:
+        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM {sessions} AND pid <> pg_backend_pid()")
+        assert await store.write("gone", "one", kept.version)
+    async with store.locked("gone") as kept:
+        assert kept.text == "one"
+
+
+async def test_a_pooler_that_takes_connections_and_answers_nothing_is_away(postgres):
+    import asyncpg
+
+    paused = Bounds(token_lock_seconds=0.5, token_answer_seconds=0.5)
+    with pooled(postgres) as address:
+        admin = await asyncpg.connect(host=address.host, port=address.port, user="postgres", database="pgbouncer")
+        await admin.execute("PAUSE")
+        store = store_of(address, bounds=paused)
+        with pytest.raises(StoreAwayError):
+            await store.locked("paused").__aenter__()
+        with pytest.raises(StoreAwayError):
+            await store.write("paused", "one", 0)
+        await admin.close()
+
+
+async def test_what_is_written_under_the_lock_ends_it(postgres):
+    store = store_of(address_of(postgres))
+    async with store.locked("ended") as kept:
+        assert await store.write("ended", "one", kept.version)
+        async with store_of(address_of(postgres), bounds=HASTY).locked("ended") as next_one:
+            assert next_one.text == "one"
+            assert await store.write("ended", "two", next_one.version)
+    async with store.locked("ended") as kept:
+        assert kept.text == "two"
+
+
 async def test_what_has_outlived_its_time_is_removed_and_what_is_kept_for_good_is_not(address, request):
     store = store_of(address)
     assert await store.write("for good", "one", 0)
@@ -143,6 +178,14 @@ async def test_a_redis_lock_outlives_its_time_while_its_process_runs_and_not_aft
         await other.set("async_rest:token:{gone}:lock", "somebody who is gone", px=200)
     async with store_of(redis.address).locked("gone"):
         pass
+
+
+async def test_a_redis_lock_is_given_back_also_while_it_is_being_prolonged(redis):
+    store = store_of(redis.address, bounds=Bounds(token_lock_expiry_seconds=0.004))
+    async with asyncio.timeout(60):
+        for number in range(50):
+            async with store.locked(f"prolonged {number}") as kept:
+                await store.write(f"prolonged {number}", "one", kept.version)
 
 
 @pytest.mark.parametrize("kind", ["redis", "postgres"])

@@ -120,6 +120,29 @@ async def test_a_name_is_looked_up_once_for_all_that_connect(request_of, address
     assert len(asked) == 1
 
 
+@pytest.mark.usefixtures("each_transport")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_name_at_whose_addresses_nobody_is_any_longer_is_looked_up_again(
+    request_of, addresses, closed_port, tmp_path, scheme
+):
+    """A balancer, or a new version of the API, has other addresses at once, and its old ones refuse, or are another's."""
+    found, asked = addresses
+    made, other = make_certificate(tmp_path, "api", hosts=["api.example.com"]), make_certificate(tmp_path, "other")
+    settings = ClientSettings(f"{scheme}://api.example.com", trust_env=False, verify=made.path)
+    is_tls = scheme == "https"
+    with (
+        running_api(ssl_context=made.server() if is_tls else None) as api,
+        running_api(ssl_context=other.server()) as of_another,
+    ):
+        found[:] = [("127.0.0.1", port_of(of_another.url) if is_tls else closed_port)]
+        async with RestClient(settings, 1) as client:
+            with pytest.raises(SendError):
+                await client.send(request_of())
+            found[:] = [("127.0.0.1", port_of(api.url))]
+            assert (await client.send(request_of())).status == 200
+    assert len(asked) == 2
+
+
 async def test_a_name_that_was_not_found_is_looked_up_again(request_of, addresses):
     found, asked = addresses
     async with (

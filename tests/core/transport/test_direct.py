@@ -114,6 +114,7 @@ def printed_by(code):
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow("a process that imports all again")
 def test_what_no_session_sends_needs_no_aiohttp(api):
     """It takes longer to import than all of the engine; where a GET is redirected, a session is opened then."""
     api.answer = lambda seen: web.Response(status=302, headers={"Location": "/b"}) if seen.path == "/a" else 200
@@ -135,6 +136,7 @@ def test_what_no_session_sends_needs_no_aiohttp(api):
     assert printed_by(code) == ["POST a 302 False", "GET b 200 False", "GET a 200 True"]
 
 
+@pytest.mark.slow("a process that imports all again")
 def test_what_is_replaced_before_the_first_import_is_seen():
     """A test that runs a task in the scope of aioresponses imports this package there."""
     code = """if True:

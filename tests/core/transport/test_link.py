@@ -8,7 +8,7 @@ import pytest
 from airflow_async_rest.core.errors import AnswerUnreadableError, RequestTimeoutError, TlsError
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.connecting import Opener
-from airflow_async_rest.core.transport.direct import Connection
+from airflow_async_rest.core.transport.direct import Connection, LastAnswer
 from airflow_async_rest.core.transport.link import PIECE_BYTES
 from airflow_async_rest.core.transport.send_errors import request_timeout
 from airflow_async_rest.core.transport.transport import Answer
@@ -27,7 +27,7 @@ class Wire(asyncio.Transport):
     def __init__(self, full_after: int = 0) -> None:
         super().__init__()
         self.full_after, self.written, self.is_aborted = full_after, 0, False
-        self.connection = Connection(10_000, lambda _: None, lambda _: None)
+        self.connection = Connection(10_000, LastAnswer(), lambda _: None, lambda _: None)
         self.connection.connection_made(self)
 
     def write(self, data) -> None:
@@ -67,7 +67,7 @@ async def test_whoever_waits_for_the_server_to_take_a_body_is_told_of_its_end(pi
             wire.connection.settle(request_timeout(SETTINGS))
         else:
             wire.connection.connection_lost(ConnectionResetError("gone"))
-        await asyncio.wait_for(writing, 5)
+        await asyncio.wait_for(writing, 60)
         assert coming.done()
         assert isinstance(coming.result(), Answer) == (end == "answer")
         assert isinstance(coming.result(), RequestTimeoutError) == (end == "time")
@@ -137,7 +137,7 @@ async def test_the_socket_of_a_connection_that_was_made_is_not_closed_under_it(m
             connection.connection_made(wires[0])
         raise asyncio.CancelledError
 
-    opener = Opener(SETTINGS, False, lambda: Connection(10_000, lambda _: None, lambda _: None))
+    opener = Opener(SETTINGS, False, lambda: Connection(10_000, LastAnswer(), lambda _: None, lambda _: None))
     monkeypatch.setattr(opener, "_loop", type("Loop", (), {"create_connection": staticmethod(made)})())
     with pytest.raises(asyncio.CancelledError):
         await opener._open_over(Socket())

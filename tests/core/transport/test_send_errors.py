@@ -157,7 +157,7 @@ async def silent_name_server(monkeypatch):
 
     def getaddrinfo(*args, flags=0, **more):
         if not flags & socket.AI_NUMERICHOST:
-            ends.wait(20)
+            ends.wait(60)
         raise socket.gaierror(socket.EAI_NONAME, "no address")
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)

@@ -57,7 +57,7 @@ VALUES = {
         "real": [(0.1, 0.1), (1, 1.0)],
         "boolean": [(True, 1), (False, 0), ("yes", 1), ("False", 0), (" t ", 1), (0, 0), ("maybe", "maybe")],
         "text": [*((text, text) for text in AWKWARD), (5, "5"), (True, "true"), ({"a": [1]}, '{"a":[1]}'), (DIGITS, str(DIGITS)), (NOON, "2026-07-01T12:00:00+00:00")],
-        "json": [({"a": [1, None]}, '{"a":[1,null]}'), ("a", '"a"'), ([], "[]")],
+        "json": [({"a": [1, None]}, '{"a":[1,null]}'), ("a", '"a"'), ([], "[]"), ([10**30], f"[{10**30}]"), (str(10**30), f'"{10**30}"'), (7, 7)],
         "blob": [(b"\x00\xff", b"\x00\xff")],
         "date": [("2026-07-01", "2026-07-01"), ("2026-07-01T23:00:00Z", "2026-07-01")],
         "timestamp": [("2026-07-01T14:00:00+02:00", "2026-07-01 12:00:00"), (NOON, "2026-07-01 12:00:00"), *((text, "2026-07-01 12:00:00") for text in ZONES)],
@@ -141,7 +141,7 @@ WRONG = {
     },
     "sqlite": {
         "text": ["\ud800", {"a": float("nan")}],
-        "json": ["\ud800", float("nan"), [1, {"a": float("-inf")}]],
+        "json": ["\ud800", float("nan"), [1, {"a": float("-inf")}], 12345678901234567890123, Decimal("-1e400")],
         "real": [float("nan"), Decimal("1e400"), "1e400", "-1e400"],
         "integer": [
             Decimal("1e400"),
@@ -264,6 +264,7 @@ def test_bytes_that_are_refused_at_the_staging_can_be_staged_again(postgresql):
     assert postgresql.rows() == [(1, b"\x00\xff")]
 
 
+@pytest.mark.release
 def test_a_table_that_refuses_nearly_everything_ends_the_load(postgresql):
     postgresql.create("id {int}")
     with pytest.raises(ConfigurationError, match=r"the destination table refuses nearly all rows .* Fix the table"):

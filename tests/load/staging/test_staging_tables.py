@@ -35,6 +35,7 @@ def test_a_table_of_very_many_columns_is_loaded(database, wide, mode):
     assert database.rows(f"id, {first}, c900, {last}") == [(n, n, -1, n) for n in range(3)]
 
 
+@pytest.mark.release
 @every_driver
 def test_rows_of_very_many_columns_are_upserted_one_after_the_other(database, wide):
     first, last = wide[0], wide[-1]

@@ -82,6 +82,7 @@ WINDOW = {
     "sql_conn_id=''": r"sql_conn_id='': write the id of a connection",
     "sql=' '": r"sql=' ': write a SELECT, or the path of a \.sql file",
     "sql=['SELECT 1']": r"sql=\['SELECT 1'\]: write a SELECT",
+    "parameters={'a': 1, 'window_end': '2026-01-02'}": r"parameters\['window_end'\]: give it as the argument window_end= instead",
     "parameters=['a']": r"parameters= is a list: write a dict",
     "chunk_size='10'": r"chunk_size='10': write a whole number of rows from 1 up",
     "count_rows='yes'": r"count_rows='yes': write True or False",

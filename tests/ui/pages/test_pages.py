@@ -123,6 +123,17 @@ def test_the_windows_of_a_dag_lead_to_their_pages(client_of, dag_runs):
     assert "has delivered or fetched anything" in client_of("vic").get("windows/content", params={"dag_id": "x"}).text
 
 
+@pytest.mark.parametrize("value", [None, 5, "x", [1], {"a": {}}, float("inf"), HOSTILE])
+def test_what_is_of_another_type_breaks_no_page(client_of, dag_runs, value):
+    """A function may return anything that begins as a report does."""
+    names = ("window_start", "reasons", "error", "latency_ms", "dead_letters", "preview", "elapsed_seconds", "complete")
+    told = {"read": 9, "delivered": 8, "failed": 1, **dict.fromkeys(names, value)}
+    dag_runs("paged", ("failed", told), sample=[value, {"key": value, "failed_at": value}], ended=ENDED)
+    for page in ("delivery", "windows"):
+        answer = client_of("vic").get(f"{page}/content", params=TASK)
+        assert (answer.status_code, HOSTILE in answer.text) == (200, False)
+
+
 @pytest.mark.parametrize(
     ("page", "query"),
     [

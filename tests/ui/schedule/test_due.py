@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from tables import left_to_release
 from ui.node import STATIC, evaluated
 from ui.test_endpoints import report
 
@@ -131,7 +132,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", left_to_release(NAMES, but_for=4))
 def test_what_is_missing_is_found_and_asked_for(name, windows_of, dry_run):
     schedule, days = timetables()[name]
     infos = infos_of(schedule, days)
@@ -146,7 +147,7 @@ def test_what_is_missing_is_found_and_asked_for(name, windows_of, dry_run):
     assert dry_run("of_due", last["asked"][2]) == dates[2:]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", left_to_release(NAMES, but_for=4))
 def test_where_nothing_is_missing_nothing_is_invented(name, windows_of):
     schedule, days = timetables()[name]
     infos = infos_of(schedule, days)

@@ -86,8 +86,9 @@ class Session:
         self._headers_of = headers_of
         self._proxy = proxy
         self._for_proxy = proxy.headers_of_request(URL(self._address.origin).scheme) if proxy else {}
+        self._connector = WatchedConnector(limit=connections, ssl=tls)
         self._session = aiohttp.ClientSession(
-            connector=WatchedConnector(limit=connections, ssl=tls),
+            connector=self._connector,
             # With all that is waited for before there is a connection: a place in the pool, the name server, TLS.
             timeout=aiohttp.ClientTimeout(connect=settings.connect_timeout_seconds),
             # unsafe: of a host that is an IP address, too
@@ -168,12 +169,14 @@ class Session:
         raise self._failed(failure, attempt) from failure
 
     def _failed(self, failure: Exception, attempt: Attempt) -> SendError:
-        if watch := watched.get():
+        if (watch := watched.get()) is None:
+            self._connector.clear_dns_cache()  # whoever had that name may have moved
+            if type(failure) is TimeoutError and not attempt.sent:  # its time is shorter than the connection's
+                return connect_timeout(self._settings, "request_timeout_seconds")
+        else:
             attempt.sent, attempt.status = True, attempt.status or watch.status
             is_end = isinstance(failure, aiohttp.ClientConnectionError)
             attempt.stale = is_end and watch.uses > 1 and not watch.begins
-        elif type(failure) is TimeoutError and not attempt.sent:  # the request's time is shorter than the connection's
-            return connect_timeout(self._settings, "request_timeout_seconds")
         attempt.sent &= had_connection(failure)
         return session_error(failure, self._settings, self._proxy, answered=attempt.status is not None)
 

@@ -74,7 +74,7 @@ def virtually(limit: str, workers: list[int], way: float, latency: float = 0.000
         pytest.param("1000/s", [16], marks=OF_MANY),
         pytest.param("1000/s", [16] * 4, marks=OF_MANY),
         pytest.param("1000/s", [8] * 8, marks=OF_MANY),
-        ("400/s", [64, 8]),
+        pytest.param("400/s", [64, 8], marks=OF_MANY),
     ],
 )
 def test_the_limit_is_used_and_kept_wherever_the_store_is(way, limit, workers):
@@ -86,7 +86,11 @@ def test_the_limit_is_used_and_kept_wherever_the_store_is(way, limit, workers):
 
 @pytest.mark.parametrize(
     ("limit", "questions"),
-    [("100/s", 2 / 4), ("200/s", 2 / 9), ("400/s", 2 / 16), pytest.param("1000/s", 1 / 8, marks=OF_MANY)],
+    [
+        ("100/s", 2 / 4),
+        ("200/s", 2 / 9),
+        *(pytest.param(*row, marks=OF_MANY) for row in (("400/s", 2 / 16), ("1000/s", 1 / 8))),
+    ],
 )
 def test_places_that_come_late_are_asked_for_once_more_all_together(limit, questions):
     sending, server = virtually(limit, [16] * 8, NEAR, latency=0.02)

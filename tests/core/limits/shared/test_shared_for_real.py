@@ -61,6 +61,7 @@ def test_eight_processes_never_exceed_the_limit_in_any_second(request, kind, rat
     assert sum(len(one.times) for one in found) > rate  # a busy machine gives places up
 
 
+@pytest.mark.release
 async def test_of_a_slow_limit_no_place_outlives_a_store_that_forgets():
     with running_redis() as server:
         sent: list[float] = []
