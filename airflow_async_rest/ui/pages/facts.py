@@ -19,6 +19,7 @@ from airflow_async_rest.ui.states import TaskInstanceId, store_of
 LETTERS_OF_PAGE = 50
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 _AT_WORK = {"running", "up_for_reschedule"}
+_BETWEEN_TRIES = "up_for_retry"
 _FIGURES = (
     *(("read", "items read"), ("delivered", "delivered"), ("delivered_later", "delivered later"), ("failed", "failed")),
     *(("skipped", "skipped"), ("unfinished", "unfinished"), ("rows_loaded", "rows loaded")),
@@ -55,13 +56,27 @@ class Facts(NamedTuple):
         return self.state in _ENDED
 
     @property
+    def is_stale(self) -> bool:
+        """Return whether the figures are of an earlier try than the one that runs, is to come, or was the last."""
+        if not (self.has_ended or self.state in _AT_WORK or self.state == _BETWEEN_TRIES):
+            return True
+        return bool(self.told_at and self.started_at and self.told_at < self.started_at)
+
+    @property
     def older_than(self) -> str | None:
         """Return what the figures are older than, that should be of the end of the last try; None: nothing."""
-        if self.figures is None or self.state in _AT_WORK:
+        if self.figures is None or (self.state in _AT_WORK and not self.is_stale):
             return None
-        if not self.has_ended or (self.told_at and self.started_at and self.told_at < self.started_at):
-            return "the last try"
+        has_been = self.has_ended or self.state == _BETWEEN_TRIES
+        if self.is_stale:
+            return "the last try" if has_been else "the try that runs" if self.state in _AT_WORK else "the next try"
         return None if self.is_last else "the end of the last try"
+
+    @property
+    def is_delivered_later(self) -> bool:
+        """Return whether all was read, and no dead letter is left of those that the task has ended with."""
+        is_complete = self.figures is not None and self.figures.get("complete") is True
+        return is_complete and self.has_ended and self.letters is not None and not self.letters["total"]
 
 
 def facts_of(session: Session, task: TaskInstanceId, offset: int) -> Facts | None:

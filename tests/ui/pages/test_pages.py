@@ -106,6 +106,94 @@ def test_a_report_of_an_earlier_try_is_said_to_be_one(client_of, dag_runs, progr
     assert f"<dt>delivered</dt><dd>{delivered}</dd>" in page
 
 
+@pytest.mark.parametrize(
+    ("state", "updated", "older"),
+    [
+        ("running", EARLIER, "older than the try that runs, which has left no report yet"),
+        ("running", LATER, None),
+        ("up_for_reschedule", LATER, None),
+        ("up_for_retry", EARLIER, "older than the last try, which"),
+        ("up_for_retry", LATER, None),
+        ("queued", LATER, "older than the next try, which has left no report yet"),
+        (None, LATER, "older than the next try, which"),
+    ],
+)
+def test_the_error_of_another_try_is_not_the_one_of_this(client_of, dag_runs, state, updated, older):
+    """Between two tries it is the last one's that counts."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    dag_runs(
+        "paged", (state, None, {"read": 8, "delivered": 8, "updated_at": updated.isoformat(), "error": "It broke"})
+    )
+    with create_session() as session:
+        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "paged").values(start_date=BEGAN))
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("older than" in page, "It broke" in page) == (bool(older), not older)
+    assert (older or "") in page
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_what_was_delivered_later_is_not_asked_for_again(client_of, dag_runs, tmp_path, monkeypatch, complete):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path))
+    made = DeadLetterFolder(tmp_path.joinpath("paged", "run0", "post", "-1"), 1)
+    made.write([DeadLetter.of(Item(0, "row 0", {}, None), "http_422", status=422, attempts=1)])
+    made.write([{"index": 0, "resolved": True}])
+    made.add_replay({"dag_id": "replay"}, 1, 0)
+    told = report(
+        8, 1, complete=complete, error="1 of 9 items failed", dead_letters=f"file://{tmp_path}/paged/run0/post/-1"
+    )
+    dag_runs("paged", ("failed", told), ended=ENDED)
+    client = client_of("vic")
+    page = client.get("delivery/content", params=TASK).text
+    assert "No dead letter is left" in page
+    assert ("1 of 9 items failed" in page, "Clear the task" in page) == (not complete, not complete)
+    assert "Send the same requests again" not in page
+    windows = client.get("windows/content", params={"dag_id": "paged"}).text
+    assert ("delivered later" in windows) == complete
+
+
+def test_replays_that_cannot_be_read_are_said_to_be_so(client_of, dag_runs, folder, tmp_path):
+    tmp_path.joinpath("paged", "run0", "post", "-1", "replays.json").mkdir()
+    dag_runs("paged", ("failed", report(9, 51, dead_letters=folder)), ended=ENDED)
+    page = client_of("vic").get("delivery/content", params=TASK)
+    assert (page.status_code, "cannot be read" in page.text) == (200, True)
+
+
+def test_half_a_character_is_a_replacement_character(client_of, dag_runs):
+    sample = [{"key": "half \ud800", "reason": "http_422", "failed_at": "2026-03-04T00:00:00Z"}]
+    told = report(9, 1, error="half \ud800", reasons={"half \ud800": 1}, dead_letters="s3://elsewhere/x")
+    dag_runs("paged", ("failed", told), sample=sample, ended=ENDED)
+    for page in ("delivery", "windows"):
+        answer = client_of("vic").get(f"{page}/content", params=TASK)
+        assert (answer.status_code, "half \ufffd" in answer.text) == (200, True)
+
+
+def test_a_page_after_the_last_dead_letter_leads_back(client_of, dag_runs, folder):
+    dag_runs("paged", ("failed", report(900, 51, dead_letters=folder)), ended=ENDED)
+    page = client_of("vic").get("delivery/content", params={**TASK, "offset": 5000}).text
+    assert "None of 51" in page
+    assert "offset=1" in page
+
+
+@every_row(
+    ("value", "shown"),
+    [
+        ("2026-03-04T02:00:00+02:00", "2026-03-04 00:00:00"),
+        ("2026-03-04T02:00:00", "2026-03-04 02:00:00"),
+        (datetime(2026, 3, 4, tzinfo=UTC), "2026-03-04 00:00:00"),
+        ("9999-12-31T23:59:59-01:00", "9999-12-31 23:59:59"),
+        ("x", ""),
+        (None, ""),
+    ],
+)
+def test_times_are_in_utc(application, value, shown):
+    from airflow_async_rest.ui.pages.content import _moment
+
+    assert _moment(value) == shown
+
+
 def test_dead_letters_that_cannot_be_read_are_shown_as_far_as_xcom_has_them(client_of, dag_runs):
     sample = [{"index": 0, "key": "row 0", "reason": "http_422", "attempts": 1, "failed_at": "2026-03-04T00:00:00Z"}]
     dag_runs("paged", ("failed", report(9, 1, dead_letters="s3://elsewhere/x")), sample=sample, ended=ENDED)
