@@ -27,12 +27,13 @@ sigkill: $(INSTALLED)
 test: lint fast peers
 	$(call tests,$(BIN)/python,-m "not fast and not release")
 
-# What is slow by nature: the wheel, the benchmarks, many kills, memory, a search for secrets in all that is left behind.
+# What is slow by nature: the wheel, the benchmarks, many kills, memory, a search for secrets in all that is left behind,
+# the demo in a browser, most runs of whole DAGs, and all but the first rows of tables that are slow together.
 release-test: peers
 	$(call tests,$(BIN)/python,-m release)
 
-# The engine alone, without Airflow, and without what is slow by nature: less than half a minute on two cores. Here few
-# tests wait, and each process has to collect all of them first: three are faster than four.
+# The engine alone, without Airflow, servers of databases and what is slow by nature: less than half a minute on two cores,
+# or 30 s of CPU. Here few tests wait, and each process has to collect all of them first: three are faster than four.
 fast: PROCESSES := 3
 fast: $(INSTALLED)
 	$(call tests,$(BIN)/python,tests/core -m fast)

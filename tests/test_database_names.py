@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from checkout import REPOSITORY
+from tables import every_row
 
 PACKAGE = REPOSITORY / "airflow_async_rest"
 _NAME = re.compile(
@@ -54,7 +55,7 @@ def names_in(tree: ast.AST) -> Iterator[str]:
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if "dialects" not in path.relative_to(PACKAGE).parts]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.relative_to(PACKAGE)}")
+@every_row("path", FILES)
 def test_no_database_is_named_outside_of_its_own_files(path):
     allowed = _ALLOWED.get(f"{path.relative_to(PACKAGE)}", ())
     found = {each for each in names_in(ast.parse(path.read_text())) if _NAME.search(each)}

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from architecture import hold
 from checkout import REPOSITORY
+from tables import every_row
 
 PACKAGE = REPOSITORY / "airflow_async_rest"
 _MOST_FILES = 10
@@ -95,7 +95,7 @@ def test_the_architecture_shows_the_rooms_as_they_are():
     hold("rooms", "\n".join(["| room | what is there |", "| --- | --- |", *rows]))
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
+@every_row("path", FILES)
 def test_a_room_imports_from_those_below_it(path):
     room = room_of(module_of(path))
     above = {

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from tables import every_row
+from tables import every_row, left_to_release
 
 
 def runs_of(ran: Counter):
@@ -149,3 +149,14 @@ def test_a_table_without_rows_and_a_row_without_a_value_are_said_at_once():
     for marked in (pytest.param(1, id="one"), pytest.param(1, marks=pytest.mark.skip)):
         with pytest.raises(AssertionError, match="for parametrize"):
             every_row("number", [2, marked])
+
+
+@pytest.mark.parametrize(
+    ("rows", "quick"), [(["a", "b", "c"], ["a"]), ([("a", 1), ("b", 2)], [("a", 1)]), (["a"], ["a"])]
+)
+def test_all_but_the_first_rows_are_left_to_release(rows, quick):
+    left = left_to_release(rows)
+    assert left[:1] == quick
+    assert [each.values for each in left[1:]] == [row if isinstance(row, tuple) else (row,) for row in rows[1:]]
+    assert {mark.name for each in left[1:] for mark in each.marks} <= {"release"}
+    assert left_to_release(rows, but_for=len(rows)) == rows

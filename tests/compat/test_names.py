@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 from checkout import REPOSITORY
+from tables import every_row
 
 from airflow_async_rest.compat import names
 
@@ -30,7 +31,7 @@ def imports(node: ast.AST, *, conditional: bool = False):
         )
 
 
-@pytest.mark.parametrize("path", _FILES, ids=lambda path: f"{path.relative_to(_PACKAGE)}")
+@every_row("path", _FILES)
 def test_what_versions_have_in_different_places_is_imported_in_one_room(path):
     found = list(imports(ast.parse(path.read_text())))
     of_airflow = [name for name, _ in found if name.startswith("airflow.") and not name.startswith(_SAME_IN_ALL)]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
+from tables import every_row
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.binds import Query
@@ -61,9 +62,7 @@ SQL = {
 }
 
 
-@pytest.mark.parametrize(
-    ("sql", "dialect"), [(sql, dialect) for sql, (dialects, _) in SQL.items() for dialect in dialects]
-)
+@every_row(("sql", "dialect"), [(sql, dialect) for sql, (dialects, _) in SQL.items() for dialect in dialects])
 def test_what_is_a_bind(sql, dialect):
     binds = list(SQL[sql][1])
     query = Query.read(f"SELECT {sql}", dialect_named(dialect))
@@ -205,7 +204,7 @@ OTHER_STYLES = {  # SQL -> what is said to be written instead; None: nothing, it
 }
 
 
-@pytest.mark.parametrize(("sql", "instead"), OTHER_STYLES.items())
+@every_row(("sql", "instead"), OTHER_STYLES.items())
 @pytest.mark.parametrize("dialect", ["postgresql", "oracle", "sqlite", "mysql", "default"])
 def test_a_bind_in_another_style_is_told_how_it_is_written_here(sql, instead, dialect):
     query = Query.read(f"SELECT 1 FROM t WHERE {sql}", dialect_named(dialect))
@@ -233,7 +232,7 @@ NAMELESS = {  # SQL -> the bind without a name; None: it means something else
 }
 
 
-@pytest.mark.parametrize(("sql", "bind"), NAMELESS.items())
+@every_row(("sql", "bind"), NAMELESS.items())
 @pytest.mark.parametrize("dialect", ["postgresql", "oracle", "sqlite", "mysql", "default"])
 def test_a_bind_without_a_name_is_told_how_it_is_written_here(sql, bind, dialect):
     query = Query.read(f"SELECT 1 FROM t WHERE {sql}", dialect_named(dialect))

@@ -287,6 +287,7 @@ class Slow(Store):
 SHORT = within(load_seconds=0.1, patient_load_seconds=30.0, at_end_seconds=30.0, grace_seconds=0.1)
 
 
+@pytest.mark.slow("a store that hangs, in real time")
 def test_a_store_that_never_answers_is_waited_for_once_and_xcom_gets_through(api, one_try, lines):
     store, published = Slow("get", "set", "delete"), []
     keep = lambda report, sample, error: published.append(report)  # noqa: E731

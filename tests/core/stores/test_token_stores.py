@@ -199,6 +199,7 @@ async def test_a_store_that_is_not_there_is_away(kind):
             pass
 
 
+@pytest.mark.slow("a Redis of its own")
 async def test_who_may_read_and_not_write_redis_is_told_so_before_anything_is_asked():
     rights = ("on", ">reads", "~*", "+get", "+set", "+hmget", "+evalsha", "+eval", "+script", "+select", "+time")
     with running_redis("--user", "reader", *rights) as server:
@@ -207,6 +208,7 @@ async def test_who_may_read_and_not_write_redis_is_told_so_before_anything_is_as
             await store.locked("k").__aenter__()
 
 
+@pytest.mark.slow("a Redis of its own")
 @pytest.mark.slow("a lock whose time a process can stand still for a while without missing it")
 async def test_a_user_with_the_rights_that_the_page_on_connections_names_may_use_redis():
     rights = re.search(r"`(~async_rest:token:[^`]*)`", page("connections"))[1].split()

@@ -6,11 +6,12 @@ from decimal import Decimal
 
 import pytest
 from sent_values import encode, read, sent
+from tables import every_row
 
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "form"),
     [
         ("DATE 'infinity'", '"infinity"'),

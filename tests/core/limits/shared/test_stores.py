@@ -229,6 +229,7 @@ async def refused(address: StoreAddress) -> str:
     return str(raised.value)
 
 
+@pytest.mark.slow("a Redis of its own")
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
@@ -244,6 +245,7 @@ async def test_who_may_not_use_redis_is_told_so(parts, said):
         assert said in await refused(replace(server.address, **parts))
 
 
+@pytest.mark.slow("a Redis of its own")
 async def test_a_user_with_the_rights_that_the_page_on_limits_names_may_use_redis():
     from pages import page
 
@@ -261,6 +263,7 @@ async def test_a_user_with_the_rights_that_the_page_on_limits_names_may_use_redi
         await store.close()
 
 
+@pytest.mark.slow("a Redis of its own")
 async def test_who_may_not_subscribe_asks_once_and_who_may_not_publish_is_told():
     rights = ("~*", "+@all", "-subscribe", "-publish")
     with running_redis("--user", "limited", "on", ">limits", *rights) as server:
@@ -291,6 +294,7 @@ async def test_who_may_not_make_the_table_in_postgresql_is_told_how_it_is_made(p
     assert "does not exist" in await refused(replace(address, database="nowhere"))
 
 
+@pytest.mark.slow("a Redis of its own")
 @pytest.mark.parametrize(
     ("options", "parts", "said"),
     [
