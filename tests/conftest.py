@@ -96,7 +96,7 @@ def ends():
         pytest.fail(f"it does not end; it is at {frame.f_code.co_filename}:{frame.f_lineno}")
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 30, 1)
+    signal.setitimer(signal.ITIMER_REAL, 60, 1)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)

@@ -22,7 +22,7 @@ def test_a_job_sends_what_the_api_tells_remains_and_nothing_is_refused(tmp_path,
     api.answer = counting = Counting(100, 1.0, say)
     assert counts(run(make_job(api, tmp_path, 250, concurrency=concurrency), Store())) == [250, 250, 0, 0]
     assert counting.refused == 0
-    assert counting.used[1] >= 50  # of 100
+    assert max(counting.used) >= 50  # of 100
 
 
 @pytest.mark.slow("what an API gives in several of its half seconds")

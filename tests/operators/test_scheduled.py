@@ -21,9 +21,9 @@ from tasks import ids
 from airflow_async_rest.core.account.checkpoint import Checkpoint
 
 pytestmark = [pytest.mark.release]
-SOON_SECONDS = 2.0
-AFTER_SUSPENSION_SECONDS = 5.0  # once the machine goes on
-CHECKPOINT_SECONDS = 3.0  # a second on a machine that is not busy
+SOON_SECONDS = 20.0  # ten times what is promised: the machine may be busy
+AFTER_SUSPENSION_SECONDS = 30.0  # once the machine goes on, which may be busy: to its end it would be thrice that
+CHECKPOINT_SECONDS = 10.0  # a second on a machine that is not busy
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def airflow(server, postgres, tmp_path_factory):
 
 
 class Quota:
-    """500 requests in so many seconds; the others are told when there are more."""
+    """500 requests, and more so many seconds after the last of them, which the others are told."""
 
     each, seconds = 500, 8.0
 
@@ -60,10 +60,11 @@ class Quota:
         self.ends, self.left = 0.0, 0
 
     def __call__(self, seen):
-        if seen.at >= self.ends:
-            self.ends, self.left = seen.at + self.seconds, self.each
+        if self.left <= 0 and seen.at >= self.ends:
+            self.left = self.each
         self.left -= 1
         if self.left >= 0:
+            self.ends = seen.at + self.seconds
             return 200
         return web.Response(status=429, headers={"Retry-After": f"{math.ceil(self.ends - seen.at)}"})
 
@@ -86,7 +87,7 @@ def test_a_task_whose_supervisor_is_killed_has_ended_soon_after(airflow, server)
     server.reset()
     server.answer = lambda seen: 200 if len(server.delivered) < 100 else "hang"
     airflow.command("dags", "trigger", "quota", "--run-id", "orphaned")
-    server.wait_for(lambda api: len(api.delivered) >= 100, 90)
+    server.wait_for(lambda api: len(api.delivered) >= 100, 240)
     [(pid,)] = airflow.select("pid FROM task_instance WHERE run_id = 'orphaned'")
     ended = os.pidfd_open(pid)
     psutil.Process(psutil.Process(pid).ppid()).kill()
@@ -132,12 +133,12 @@ def test_a_machine_that_is_gone_for_a_while_has_no_two_tries_sending(airflow, se
     server.reset()
     server.answer = api = Slow()
     airflow.command("dags", "trigger", "suspended", "--run-id", "gone")
-    server.wait_for(lambda api: len(api.delivered) >= 1000, 90)
+    server.wait_for(lambda api: len(api.delivered) >= 3000, 240)  # which takes longer than a checkpoint
     [(pid,)] = airflow.select("pid FROM task_instance WHERE run_id = 'gone'")
     machine, ended = Machine(pid), os.pidfd_open(pid)
     stopped_at = machine.suspend()
     kept = Checkpoint.from_json(airflow.stored("suspended", "gone", "checkpoint"))
-    server.wait_for(lambda api: len(rows_of(api, 2)) >= 100, 120)
+    server.wait_for(lambda api: len(rows_of(api, 2)) >= 100, 240)
     assert {process.status() for process in machine.processes} == {psutil.STATUS_STOPPED}
     went_on_at = machine.go_on()
     assert select.select([ended], [], [], AFTER_SUSPENSION_SECONDS)[0]

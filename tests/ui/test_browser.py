@@ -113,9 +113,9 @@ def test_failed_items_appear_with_their_reasons(stage, page, worked):
     assert {int(re.sub(r"\D", "", text)) for text in keys.all_inner_texts()} == REFUSED
     assert table.get_by_text("http_422").count() == 3
     page.get_by_role("button", name=re.compile("13,?579")).press("Enter")
-    assert page.get_by_text("sensors/13579").first.is_visible()
-    assert page.get_by_text('"id": 13579').first.is_visible()
-    assert page.get_by_text("is of a sensor that was withdrawn").first.is_visible()
+    page.get_by_text("sensors/13579").first.wait_for()
+    page.get_by_text('"id": 13579').first.wait_for()
+    page.get_by_text("is of a sensor that was withdrawn").first.wait_for()
     page.locator("[data-primary]:enabled").wait_for()
     photograph(page, "delivery-failed", 1700)
     with page.expect_download() as downloading:

@@ -17,9 +17,12 @@ def page(open_as):
     return open_as("vic")
 
 
-def names(page):
-    """Return the tasks that the table shows, in its order."""
-    return page.get_by_role("table", name="Deliveries").locator("tbody tr td:first-child a").all_inner_texts()
+def wait_for_names(page, *names):
+    """Wait until the table shows these tasks, in this order."""
+    from playwright.sync_api import expect
+
+    shown = page.get_by_role("table", name="Deliveries").locator("tbody tr td:first-child a")
+    expect(shown).to_have_text(names, timeout=120_000)
 
 
 def test_who_looks_after_all_deliveries_finds_what_is_late_and_what_failed(page, dag_runs):
@@ -33,7 +36,7 @@ def test_who_looks_after_all_deliveries_finds_what_is_late_and_what_failed(page,
     page.wait_for_url("**/plugin/deliveries")
     table = page.get_by_role("table", name="Deliveries")
     table.wait_for()
-    assert names(page) == ["orders", "prices", "sensors"]  # what to look at first
+    wait_for_names(page, "orders", "prices", "sensors")  # what to look at first
     photograph(page, "deliveries", 620)
     orders = table.get_by_role("row").filter(has_text="orders")
     for text in ("late", "no window delivered yet", "http_422 2", "timeout 1"):
@@ -42,17 +45,17 @@ def test_who_looks_after_all_deliveries_finds_what_is_late_and_what_failed(page,
     assert table.get_by_text("the quota is gone").is_visible()
 
     table.get_by_role("columnheader", name="Rows, 7 days").click(position={"x": 2, "y": 2})  # the cell's corner
-    assert names(page) == ["sensors", "orders", "prices"]
+    wait_for_names(page, "sensors", "orders", "prices")
     assert page.locator("th[aria-sort=descending]").inner_text().startswith("Rows, 7 days")
     table.get_by_role("button", name="Rows, 7 days").press("Enter")
-    assert names(page) == ["prices", "orders", "sensors"]
+    wait_for_names(page, "prices", "orders", "sensors")
 
     filters = page.get_by_role("group", name="Filters")
     filters.get_by_role("button", name="dead letters").click()
-    assert names(page) == ["orders"]
+    wait_for_names(page, "orders")
     filters.get_by_role("button", name="dead letters").click()
     page.get_by_role("searchbox", name="Search").fill("SENS")
-    assert names(page) == ["sensors"]
+    wait_for_names(page, "sensors")
     page.get_by_role("searchbox", name="Search").fill("nobody")
     page.get_by_role("heading", name="No task").wait_for()
     page.get_by_role("searchbox", name="Search").fill("")

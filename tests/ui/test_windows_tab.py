@@ -73,7 +73,7 @@ def test_who_may_not_backfill_is_told_so(page_of, defined, dag_runs):
     dag_runs("looked_at", *[("success", report(10))] * 2, days=(0, 2))
     defined("looked_at", CronDataIntervalTimetable("0 0 * * *", timezone="UTC"))
     page = page_of("looked_at", "vic")
-    page.get_by_role("button", name=re.compile("^Backfill these")).click()
+    page.get_by_role("button", name=re.compile("^Backfill this")).click()
     dialog = page.get_by_role("alertdialog")
     dialog.get_by_text("You may not start a backfill of this DAG").wait_for()
     assert dialog.get_by_role("button", name="Backfill").is_disabled()

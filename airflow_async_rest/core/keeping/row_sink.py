@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
-from itertools import count
+from itertools import count, repeat
 from typing import Any, NamedTuple, Protocol
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
@@ -211,7 +211,8 @@ class RowBuffer:
         :param size: bytes of the answers that they were in.
         :param first: number of the first one among the item's.
         """
-        placed = map(PlacedRow._make, zip(count(place_of(index, first)), rows))  # in three quarters of a call's time
+        # In half of a call's time.
+        placed = map(tuple.__new__, repeat(PlacedRow), zip(count(place_of(index, first)), rows))
         self._add(list(placed), size * _BYTES_OF_ROWS if rows else 0)
 
     def drop(self, index: int) -> None:

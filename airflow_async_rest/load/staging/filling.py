@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
@@ -164,7 +165,7 @@ class Filling:
             places, values = zip(*some, strict=True)
             batch: list[Sequence[Any]] = [places]
             if len(marks) == 1:  # all have all of these columns
-                batch += [[row[column.name] for row in values] for column in columns]
+                batch += [list(map(itemgetter(column.name), values)) for column in columns]
             else:
                 batch += [[row.get(column.name) for row in values] for column in columns]
             if with_sets:

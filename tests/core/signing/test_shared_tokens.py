@@ -90,7 +90,7 @@ async def test_two_tasks_that_renew_at_once_renew_once(address, api, refresh):
 @pytest.mark.parametrize("refresh", [REFRESH, ""], ids=["refresh token", "client credentials"])
 async def test_those_who_wait_may_have_all_sessions_but_one(postgres, api, refresh):
     """Behind a pooler with two sessions, one has the lock, and another one waits for it: none is left for the write."""
-    login, bounds = Login(api), Bounds(token_lock_seconds=5.0, token_answer_seconds=2.0, token_write_seconds=2.0)
+    login, bounds = Login(api), Bounds(token_lock_seconds=60.0, token_answer_seconds=30.0, token_write_seconds=30.0)
     postgres.execute("DROP TABLE IF EXISTS async_rest_tokens")
     with pooled(postgres) as address:
         tasks = [tokens_of(api.url, store_of(address, bounds=bounds), refresh=refresh, bounds=bounds) for _ in range(6)]
@@ -288,7 +288,7 @@ async def test_a_task_that_is_stopped_while_it_waits_for_the_lock_of_another_one
     login, stopped = Login(api), Stopped()
     async with store_of(address).locked("k"):
         await asyncio.to_thread(stopped.run, tokens_of(api.url, Reached()))
-    async with store_of(address, bounds=Bounds(token_lock_seconds=5.0)).locked("k"):
+    async with store_of(address, bounds=Bounds(token_lock_seconds=60.0)).locked("k"):
         assert login.given == []
 
 
