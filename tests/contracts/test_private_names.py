@@ -15,7 +15,7 @@ _PLACES = {
     r"_BaseOperator__": ("operators/job_operator.py",),
     r"\bairflow\.models\b": (
         *("compat/core_api.py", "compat/names.py", "compat/task_states.py"),
-        *("ui/reports.py", "ui/windows.py", "ui/deliveries.py", "ui/schedule/due.py"),
+        *("ui/reports.py", "ui/windows.py", "ui/deliveries.py", "ui/pages/facts.py", "ui/schedule/due.py"),
     ),
     r"\bairflow\.api_fastapi\b": ("compat/core_api.py", "compat/task_states.py"),
     r"\bairflow\.(serialization|timetables)\b": ("compat/timetables.py",),

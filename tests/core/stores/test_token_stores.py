@@ -209,7 +209,6 @@ async def test_who_may_read_and_not_write_redis_is_told_so_before_anything_is_as
 
 
 @pytest.mark.slow("a Redis of its own")
-@pytest.mark.slow("a lock whose time a process can stand still for a while without missing it")
 async def test_a_user_with_the_rights_that_the_page_on_connections_names_may_use_redis():
     rights = re.search(r"`(~async_rest:token:[^`]*)`", page("connections"))[1].split()
     with running_redis("--user", "sharing", "on", ">shares", *rights) as server:
