@@ -92,20 +92,24 @@ def facts_of(session: Session, task: TaskInstanceId, offset: int) -> Facts | Non
     with suppress(Exception):  # whatever the storage raises: what is in XCom is shown all the same
         progress = store_of(task, session).get("progress")
     progress = progress if is_report(progress) else None
-    figures, told_at, is_report_of_last = _latest(pushed, progress, line.start_date)
+    figures, told_at, is_report_of_last = _latest(pushed, progress, line)
     is_last = is_report_of_last or bool(figures and (figures.get("complete") or figures.get("error")))
     facts = Facts(task, line.state and str(line.state), *line[1:], figures, told_at, is_last)
     return _with_letters(facts, pushed.get("failed_items") or [], offset) if failures_in(figures) else facts
 
 
 def _latest(
-    pushed: Mapping[str, Any], progress: Mapping[str, Any] | None, began: datetime | None
+    pushed: Mapping[str, Any], progress: Mapping[str, Any] | None, line: Any
 ) -> tuple[Mapping[str, Any] | None, datetime | None, bool]:
     """Return the figures, when they were written, and whether they are a report.
 
     Where XCom cannot be written, it may still have the report of an earlier try, and the state store knows better.
+
+    :param line: the task instance, with ``start_date`` and ``try_number``.
     """
-    report, pushed_at = pushed.get("return_value"), as_date(pushed.get("pushed_at"))
+    # By another clock than the task's start, which may be ahead; before the first try there was none.
+    pushed_at = None if line.try_number == 1 else as_date(pushed.get("pushed_at"))
+    report, began = pushed.get("return_value"), line.start_date
     is_old = pushed_at is not None and began is not None and pushed_at < began
     if report is not None and not (progress and is_old):
         return {**(progress or {}), **report}, pushed_at, True

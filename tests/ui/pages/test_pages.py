@@ -98,12 +98,25 @@ def test_a_report_of_an_earlier_try_is_said_to_be_one(client_of, dag_runs, progr
     dag_runs("paged", ("failed", report(9), *stored), ended=ENDED)
     assert "older than" not in client_of("vic").get("delivery/content", params=TASK).text
     with create_session() as session:
-        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "paged").values(start_date=BEGAN))
+        of_dag = update(TaskInstance).where(TaskInstance.dag_id == "paged")
+        session.execute(of_dag.values(start_date=BEGAN, try_number=2))
     page = client_of("vic").get("delivery/content", params=TASK).text
     assert ("older than" in page) == bool(older)
     assert (older or "of now") in page
     assert "of then" not in page
     assert f"<dt>delivered</dt><dd>{delivered}</dd>" in page
+
+
+def test_the_report_of_the_first_try_is_its_own_whatever_the_clock_of_its_worker_says(client_of, dag_runs):
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    dag_runs("paged", ("failed", report(9), {"read": 8, "delivered": 8, "updated_at": LATER.isoformat()}), ended=ENDED)
+    with create_session() as session:
+        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "paged").values(start_date=BEGAN))
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("older than" in page, "<dt>delivered</dt><dd>9</dd>" in page) == (False, True)
 
 
 @pytest.mark.parametrize(
