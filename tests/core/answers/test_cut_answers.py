@@ -48,7 +48,7 @@ def way(request, monkeypatch):
     return request.param
 
 
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+@pytest.fixture(params=[pytest.param(False, marks=pytest.mark.slow("the other loop")), True], ids=["asyncio", "uvloop"])
 def anyio_backend(request):
     return "asyncio", {"use_uvloop": request.param}
 

@@ -20,6 +20,7 @@ from airflow_async_rest.core.pages import NumberedPages, OffsetPages, Page
 from airflow_async_rest.core.pipeline import StopSwitch
 
 PAGES, SIZE = 40, 5
+MANY = pytest.mark.slow("40 pages, for each that fails")
 NUMBERS = NumberedPages(pages="pages", concurrent=True)
 OFFSETS = OffsetPages(SIZE, total="total", concurrent=True)
 
@@ -204,7 +205,7 @@ def test_pages_that_fail_and_are_retried_are_neither_missing_nor_twice(fetch, da
 
 
 @each_style
-@pytest.mark.parametrize("failing", [1, 20, PAGES - 1])
+@pytest.mark.parametrize("failing", [20, *(pytest.param(page, marks=MANY) for page in (1, PAGES - 1))])
 def test_a_page_that_fails_for_good_fails_the_item_and_leaves_none_of_its_rows(fetch, database, api, style, failing):
     api.answer = lambda seen: 422 if (number_of(seen), first_row(seen)) == (1, failing * SIZE) else page_of(seen)
     with pytest.raises(FailuresError):

@@ -95,11 +95,12 @@ def test_halves_of_a_batch_wait_as_their_whole_does(api, tmp_path, status, split
     assert counts(run(make_bulk_job(api, tmp_path, batch, 30, retry=retry, **SITTINGS), store)) == [30, 30, 0, 0]
 
 
+MANY = pytest.mark.slow("each answer, after each wait")
 THERE_ALREADY = [
     ({"method": "DELETE"}, 404),
-    ({"method": "DELETE"}, 410),
-    ({"method": "PUT", "headers": {"If-None-Match": "*"}}, 412),
-    ({"method": "PUT", "endpoint": "x/_create/{id}"}, 409),
+    pytest.param({"method": "DELETE"}, 410, marks=MANY),
+    pytest.param({"method": "PUT", "headers": {"If-None-Match": "*"}}, 412, marks=MANY),
+    pytest.param({"method": "PUT", "endpoint": "x/_create/{id}"}, 409, marks=MANY),
 ]
 
 

@@ -146,12 +146,15 @@ def ordered_batches(api, path, rows: int, keys: int, *, results="list", **settin
     return ordered(api, path, rows, keys, source=source, **settings)
 
 
+MANY = pytest.mark.slow("500 rows, for each number of keys")
+
+
 def some_are_put_off(number: int, sent: int) -> int:
     return 503 if number % 7 == 3 and sent < 2 else 422 if number % 31 == 5 else 200
 
 
 @pytest.mark.parametrize("make", [ordered, ordered_batches])
-@pytest.mark.parametrize("keys", [1, 3, 50, 500])
+@pytest.mark.parametrize("keys", [3, 500, *(pytest.param(keys, marks=MANY) for keys in (1, 50))])
 @pytest.mark.parametrize("answer", [lambda number, sent: 200, some_are_put_off])
 def test_the_api_sees_each_key_in_order_and_one_at_a_time(api, tmp_path, make, keys, answer):
     api.answer = overlaps = Overlaps(answer)

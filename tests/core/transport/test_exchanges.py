@@ -14,7 +14,7 @@ from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("each_transport")]
 
 
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+@pytest.fixture(params=[pytest.param(False, marks=pytest.mark.slow("the other loop")), True], ids=["asyncio", "uvloop"])
 def anyio_backend(request):
     return "asyncio", {"use_uvloop": request.param}
 
