@@ -109,6 +109,7 @@ def test_a_wait_before_it_stays_when_one_is_taken_back(api, tmp_path):
     assert [later["waits"][name] for name in ("began", "waits")] == [kept["waits"][name] for name in ("began", "waits")]
 
 
+@pytest.mark.slow("a store that hangs, in real time")
 def test_a_store_that_hangs_after_the_wait_is_a_retry(api, tmp_path):
     go = threading.Event()
 
@@ -119,7 +120,7 @@ def test_a_store_that_hangs_after_the_wait_is_a_retry(api, tmp_path):
             super().set(key, value)
 
     with pytest.raises(QuotaExhaustedError, match="the state store takes too long"):
-        run(job_of(api, tmp_path, bounds=within(at_end_seconds=0.1)), Hanging())
+        run(job_of(api, tmp_path, bounds=within(at_end_seconds=2.0)), Hanging())
     go.set()
 
 
@@ -181,6 +182,7 @@ def test_a_stop_ends_a_store_that_hangs_as_the_wait_is_written_down(api, tmp_pat
 
 
 @pytest.mark.slow("a store that hangs, in real time")
+@pytest.mark.slow("a store that hangs, in real time")
 def test_a_store_that_hangs_is_given_up_and_the_try_is_retried(api, tmp_path):
     go = threading.Event()
 
@@ -189,7 +191,7 @@ def test_a_store_that_hangs_is_given_up_and_the_try_is_retried(api, tmp_path):
             if key == "waits":
                 go.wait(30)
 
-    bounds = within(load_seconds=60.0, wait_write_seconds=0.05, at_end_seconds=0.1)  # a later start may wait a minute
+    bounds = within(load_seconds=60.0, wait_write_seconds=0.05, at_end_seconds=2.0)  # a later start may wait a minute
     with pytest.raises(QuotaExhaustedError):
         run(job_of(api, tmp_path, bounds=bounds), Hanging())
     go.set()

@@ -298,7 +298,7 @@ def test_a_job_that_was_stopped_goes_on_where_it_was(api, tmp_path, make, answer
         retry=retry,
         concurrency=2,
         publish=publish,
-        bounds=Bounds(standstill_seconds=1.0),
+        bounds=Bounds(standstill_seconds=0.5),  # before 200 items have failed, which ends it, too
     )
     order, good_answer = {}, rows_of if make is _fetch else lambda seen: 200
     # A good answer that comes too late is asked for again.
