@@ -50,7 +50,7 @@ def _delivery(session: Session, query: Mapping[str, str]) -> str | None:
         "delivery.html",
         facts=facts,
         figures=figures_of(figures),
-        step=None if facts.is_delivered_later else next_step(facts.state, facts.figures),
+        step=None if facts.is_delivered_later else next_step(facts.state, facts.figures, facts.operator),
         records=facts.letters["records"] if facts.letters else facts.sample,
         failures=failures_in(facts.figures),
         own_page="../../" + task_path(*task),

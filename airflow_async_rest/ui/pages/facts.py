@@ -13,6 +13,7 @@ from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.tasks.storage.folders import TaskScope, shows_payloads
 from airflow_async_rest.ui import letters
+from airflow_async_rest.ui.freshness import REPLAYS
 from airflow_async_rest.ui.reports import as_date, failures_in, is_report, pushed_values
 from airflow_async_rest.ui.states import TaskInstanceId, store_of
 
@@ -43,6 +44,7 @@ class Facts(NamedTuple):
     try_number: int
     started_at: datetime | None
     ended_at: datetime | None
+    operator: str | None
     figures: Mapping[str, Any] | None
     told_at: datetime | None
     is_last: bool
@@ -85,7 +87,7 @@ def facts_of(session: Session, task: TaskInstanceId, offset: int) -> Facts | Non
     :param offset: of the page of dead letters.
     """
     columns = (TaskInstance.state, TaskInstance.try_number, TaskInstance.start_date, TaskInstance.end_date)
-    line = session.execute(select(*columns).filter_by(**task._asdict())).one_or_none()
+    line = session.execute(select(*columns, TaskInstance.operator).filter_by(**task._asdict())).one_or_none()
     if line is None:
         return None
     pushed, progress = pushed_values(session, task), None
@@ -135,9 +137,11 @@ def figures_of(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     return shown + [(f"{name} latency, ms", str(value)) for name, value in known if value is not None]
 
 
-def next_step(state: str | None, figures: Mapping[str, Any] | None) -> str | None:
+def next_step(state: str | None, figures: Mapping[str, Any] | None, operator: str | None = None) -> str | None:
     """Return what to do where something is missing; None where nothing is, or Airflow goes on by itself."""
     failures, fetches = failures_in(figures), "rows_loaded" in (figures or {})
+    if operator == REPLAYS and state in {"success", "failed"} and failures:
+        return "Clear the task to send them again, as they were: that is all it does."
     if state == "success" and failures and not fetches:
         return (
             "The task allows that many failures. Send the same requests again with ReplayDeadLettersOperator: a Clear "

@@ -319,24 +319,29 @@ def test_where_airflows_own_page_of_a_task_is(version, map_index, path):
 
 
 @every_row(
-    ("state", "figures", "step"),
+    ("state", "figures", "step", "operator"),
     [
-        ("success", report(9), None),
-        ("running", report(9, 1), None),
-        ("up_for_retry", report(9, 1), None),
-        ("success", report(9, 1), "The task allows that many failures. Send"),
-        ("success", report(9, rows_loaded=8, rows_refused=1), None),
-        ("failed", None, "Its log says more."),
-        ("failed", {"read": 0, "delivered": 0, "complete": False}, "Its log says more."),
-        ("failed", report(9, 1, complete=True), "Send the same requests again"),
-        ("failed", report(9, 1, complete=True, rows_loaded=8), "Clear the task: it goes on"),
-        ("failed", report(9, 1, complete=False), "Clear the task: it goes on"),
+        ("failed", report(9, 1, complete=True), "Clear the task to send them again", "ReplayDeadLettersOperator"),
+        ("success", report(9, 1), "Clear the task to send them again", "ReplayDeadLettersOperator"),
+        ("failed", None, "Its log says more.", "ReplayDeadLettersOperator"),
+        ("running", report(9, 1), None, "ReplayDeadLettersOperator"),
+        ("failed", report(9, 1, complete=True), "Send the same requests again", "_PythonDecoratedOperator"),
+        ("success", report(9), None, None),
+        ("running", report(9, 1), None, None),
+        ("up_for_retry", report(9, 1), None, None),
+        ("success", report(9, 1), "The task allows that many failures. Send", None),
+        ("success", report(9, rows_loaded=8, rows_refused=1), None, None),
+        ("failed", None, "Its log says more.", None),
+        ("failed", {"read": 0, "delivered": 0, "complete": False}, "Its log says more.", None),
+        ("failed", report(9, 1, complete=True), "Send the same requests again", None),
+        ("failed", report(9, 1, complete=True, rows_loaded=8), "Clear the task: it goes on", None),
+        ("failed", report(9, 1, complete=False), "Clear the task: it goes on", None),
     ],
 )
-def test_what_to_do_next(application, state, figures, step):
+def test_what_to_do_next(application, state, figures, step, operator):
     from airflow_async_rest.ui.pages.facts import next_step
 
-    found = next_step(state, figures)
+    found = next_step(state, figures, operator)
     assert found is None if step is None else found.startswith(step)
 
 
