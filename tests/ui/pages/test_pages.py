@@ -235,6 +235,26 @@ def test_what_is_of_another_type_breaks_no_page(client_of, dag_runs, value):
         assert (answer.status_code, HOSTILE in answer.text) == (200, False)
 
 
+@pytest.mark.parametrize("page", ["delivery", "windows", "missing"])
+def test_a_page_runs_no_script_whatever_is_in_it(client_of, dag_runs, open_as, page):
+    """Not even a handler, which a browser runs wherever it puts the page: here, as the frame does."""
+    dag_runs("paged", ("success", report(9)))
+    html = client_of("vic").get(f"{page}/content", params=TASK).text
+    opened = open_as("vic")
+    opened.goto("/async-rest/contract")
+    hostile = html.replace("<main>", "<main><img src=x onerror='document.title = \"taken\"'>")
+    opened.evaluate(
+        """async html => {
+          const made = new DOMParser().parseFromString(html, "text/html").documentElement;
+          const loaded = new Promise(done => made.querySelector("img").addEventListener("error", done));
+          document.documentElement.replaceWith(document.adoptNode(made));
+          await loaded;
+        }""",
+        hostile,
+    )
+    assert "taken" not in opened.title()
+
+
 @pytest.mark.parametrize(
     ("page", "query"),
     [
