@@ -44,20 +44,23 @@ def test_what_is_shown_says_what_it_is_older_than(known, older, at):
 
 
 @pytest.mark.parametrize(
-    ("pushed_at", "progress", "delivered", "is_report"),
+    ("try_number", "pushed_at", "progress", "delivered", "is_report"),
     [
-        (LATER, {"read": 9, "delivered": 9, "updated_at": LATER}, 5, True),
-        (EARLY, {"read": 9, "delivered": 9, "updated_at": LATER}, 9, False),  # XCom could not be written since
-        (EARLY, None, 5, True),
-        (None, {"read": 9, "delivered": 9, "updated_at": LATER}, 5, True),
-        ({"x": 1}, {"read": 9, "delivered": 9, "updated_at": LATER}, 5, True),
+        (2, LATER, {"read": 9, "delivered": 9, "updated_at": LATER}, 5, True),
+        (2, EARLY, {"read": 9, "delivered": 9, "updated_at": LATER}, 9, False),  # XCom could not be written since
+        (2, EARLY, None, 5, True),
+        (2, None, {"read": 9, "delivered": 9, "updated_at": LATER}, 5, True),
+        (2, {"x": 1}, {"read": 9, "delivered": 9, "updated_at": LATER}, 5, True),
+        (1, EARLY, {"read": 9, "delivered": 9, "updated_at": LATER}, 5, True),  # the worker's clock is ahead
     ],
 )
-def test_a_report_of_an_earlier_try_gives_way_to_what_the_state_store_has(pushed_at, progress, delivered, is_report):
+def test_a_report_of_an_earlier_try_gives_way_to_what_the_state_store_has(
+    try_number, pushed_at, progress, delivered, is_report
+):
     answers = {
         "pushed": {"return_value": FIGURES, "pushed_at": pushed_at},
         "state-store": {"task_state_store": [{"key": "progress", "value": progress}] if progress else []},
-        "post": {"state": "failed", "operator": "SqlToRestOperator", "start_date": BEGAN},
+        "post": {"state": "failed", "operator": "SqlToRestOperator", "start_date": BEGAN, "try_number": try_number},
     }
     found = evaluated(
         DATA,

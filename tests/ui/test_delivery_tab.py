@@ -185,8 +185,8 @@ def test_figures_of_an_earlier_try_say_so_and_its_replay_is_in_the_history(open_
     from airflow.utils.session import create_session
     from sqlalchemy import update
 
-    path = failed("older", replays={"1": {"sent": 9, "delivered": 2, "failed": 7}})
-    began = {"start_date": datetime(2999, 1, 1, tzinfo=UTC)}
+    path = failed("older", replays={"2": {"sent": 9, "delivered": 2, "failed": 7}})
+    began = {"start_date": datetime(2999, 1, 1, tzinfo=UTC), "try_number": 2}
     with create_session() as session:
         session.execute(update(TaskInstance).where(TaskInstance.dag_id == "older").values(**began))
     page = opened(open_as(), path)

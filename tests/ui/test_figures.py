@@ -49,6 +49,8 @@ def test_the_tables_of_a_query(sql, tables):
         (None, SENT, False, ["PUT https://api.example.com/v1/sensors/{id}"]),  # a function
         ({"dead_letters": "file:///x"}, {"api": "https://x", "target": "Replaying 1 folder of dead letters to https://x"},
          False, ["dead letters", "https://x"]),
+        ({"endpoint": ["s/{id}"], "sql": {"x": 1}, "http_conn_id": 5}, {"api": "https://x"}, False, ["https://x"]),
+        ({"endpoint": {"x": 1}, "destination_table": {"x": 1}}, {"api": "https://x"}, True, ["the window", "https://x"]),
         ({}, {}, False, []),
         (None, None, False, []),
     ],

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_async_rest.core.encoding.paths import JsonPath, written_path
+from airflow_async_rest.core.letters.shown import visible
 
 # Keys that rows have too many of are not all counted by name.
 _MOST_IGNORED_KEYS = 50
@@ -104,4 +105,5 @@ class Tally:
         if name in self.ignored:
             self.ignored[name] += 1
         elif len(self.ignored) < _MOST_IGNORED_KEYS:
-            self.ignored[self._shown(name)] += 1
+            # Neither NUL nor half a character is in what Airflow can keep as the task's return value.
+            self.ignored[visible(self._shown(name))] += 1

@@ -230,8 +230,14 @@ class DeadLetterFolder:
         return dead, resolved
 
     def replays(self) -> list[Record]:
-        """Return what other tasks have sent again; see :mod:`~airflow_async_rest.core.letters.replays`."""
-        return read_replays(self._path)
+        """Return what other tasks have sent again; see :mod:`~airflow_async_rest.core.letters.replays`.
+
+        :raises DeadLetterStoreError: when that cannot be read.
+        """
+        try:
+            return read_replays(self._path)
+        except Exception as error:
+            raise DeadLetterStoreError(f"the replays noted in {self._path} cannot be read: {error}") from error
 
     def add_replay(self, by: Mapping[str, Any], delivered: int, failed: int) -> None:
         """Note that another task has sent dead letters again. :raises DeadLetterStoreError: as :meth:`read`."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,6 +15,8 @@ SHOWN_PAYLOAD_CHARACTERS = 2_000
 # A body of more is not parsed for people to see how it begins.
 _LARGE_BODY_BYTES = 16_000
 _LAID_OUT = "\n\t\xa0"
+# In JSON. Airflow's XCom is JSON of PostgreSQL, whose texts cannot have it.
+_NUL = re.compile(rb"((?<!\\)(?:\\\\)*)\\u0000")
 _LEAST_RECORD_BYTES = 150  # the names of its fields
 
 
@@ -35,6 +38,7 @@ def shown_letter(letter: DeadLetter, *, payloads: bool) -> Record:
     shown = shown_record(to_record(replace(letter, request=replace(request, body=None))), payloads=payloads)
     if payloads:
         text = request.body[:_LARGE_BODY_BYTES].decode("utf-8", "replace")[:SHOWN_PAYLOAD_CHARACTERS]
+        text = text.replace("\0", r"\x00")
         shown["payload"] = f"{text}... [cut: {len(request.body)} bytes in all]"
     return shown
 
@@ -61,12 +65,13 @@ def _shown_integer(text: str) -> int | str:
 
 
 def shown_record(record: Record, *, payloads: bool, longest: int = SHOWN_PAYLOAD_CHARACTERS) -> Record:
-    """Return a record as people see it: plain JSON, a large payload or row cut and marked as cut.
+    """Return a record as people see it: plain JSON without NUL, a large payload or row cut and marked as cut.
 
     :param payloads: whether to show the payload and the row at all.
     :param longest: characters of it that are shown; the default is XCom's.
     """
-    shown = cast("Record", json.loads(encode_anything(record), parse_float=_shown_fraction, parse_int=_shown_integer))
+    written = _NUL.sub(rb"\1\\\\x00", encode_anything(record))
+    shown = cast("Record", json.loads(written, parse_float=_shown_fraction, parse_int=_shown_integer))
     for name in shown.keys() & {"payload", "row"}:
         if not payloads:
             del shown[name]

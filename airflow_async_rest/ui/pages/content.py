@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader
 from sqlalchemy.orm import Session
 
 from airflow_async_rest.compat.ui import task_path
+from airflow_async_rest.core.encoding.json_text import whole_characters
 from airflow_async_rest.ui.pages.facts import LETTERS_OF_PAGE, facts_of, figures_of, next_step
 from airflow_async_rest.ui.reports import as_date, failures_in
 from airflow_async_rest.ui.states import TaskInstanceId
@@ -48,7 +50,7 @@ def _delivery(session: Session, query: Mapping[str, str]) -> str | None:
         "delivery.html",
         facts=facts,
         figures=figures_of(figures),
-        step=next_step(facts.state, facts.figures),
+        step=None if facts.is_delivered_later else next_step(facts.state, facts.figures, facts.operator),
         records=facts.letters["records"] if facts.letters else facts.sample,
         failures=failures_in(facts.figures),
         own_page="../../" + task_path(*task),
@@ -69,6 +71,8 @@ def _number(text: str) -> int | None:
 
 def _moment(value: Any) -> str:
     found = value if isinstance(value, datetime) else as_date(value)
+    with suppress(OverflowError):  # at either end of the calendar
+        found = found and found.astimezone(UTC)
     return "" if found is None else f"{found:%Y-%m-%d %H:%M:%S}"
 
 
@@ -81,4 +85,4 @@ def _templates() -> Environment:
 
 
 def _render(template: str, **values: Any) -> str:
-    return _templates().get_template(template).render(values)
+    return whole_characters(_templates().get_template(template).render(values))

@@ -13,12 +13,14 @@ from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.tasks.storage.folders import TaskScope, shows_payloads
 from airflow_async_rest.ui import letters
+from airflow_async_rest.ui.freshness import REPLAYS
 from airflow_async_rest.ui.reports import as_date, failures_in, is_report, pushed_values
 from airflow_async_rest.ui.states import TaskInstanceId, store_of
 
 LETTERS_OF_PAGE = 50
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 _AT_WORK = {"running", "up_for_reschedule"}
+_BETWEEN_TRIES = "up_for_retry"
 _FIGURES = (
     *(("read", "items read"), ("delivered", "delivered"), ("delivered_later", "delivered later"), ("failed", "failed")),
     *(("skipped", "skipped"), ("unfinished", "unfinished"), ("rows_loaded", "rows loaded")),
@@ -42,6 +44,7 @@ class Facts(NamedTuple):
     try_number: int
     started_at: datetime | None
     ended_at: datetime | None
+    operator: str | None
     figures: Mapping[str, Any] | None
     told_at: datetime | None
     is_last: bool
@@ -55,13 +58,27 @@ class Facts(NamedTuple):
         return self.state in _ENDED
 
     @property
+    def is_stale(self) -> bool:
+        """Return whether the figures are of an earlier try than the one that runs, is to come, or was the last."""
+        if not (self.has_ended or self.state in _AT_WORK or self.state == _BETWEEN_TRIES):
+            return True
+        return bool(self.told_at and self.started_at and self.told_at < self.started_at)
+
+    @property
     def older_than(self) -> str | None:
         """Return what the figures are older than, that should be of the end of the last try; None: nothing."""
-        if self.figures is None or self.state in _AT_WORK:
+        if self.figures is None or (self.state in _AT_WORK and not self.is_stale):
             return None
-        if not self.has_ended or (self.told_at and self.started_at and self.told_at < self.started_at):
-            return "the last try"
+        has_been = self.has_ended or self.state == _BETWEEN_TRIES
+        if self.is_stale:
+            return "the last try" if has_been else "the try that runs" if self.state in _AT_WORK else "the next try"
         return None if self.is_last else "the end of the last try"
+
+    @property
+    def is_delivered_later(self) -> bool:
+        """Return whether all was read, and no dead letter is left of those that the task has ended with."""
+        is_complete = self.figures is not None and self.figures.get("complete") is True
+        return is_complete and self.has_ended and self.letters is not None and not self.letters["total"]
 
 
 def facts_of(session: Session, task: TaskInstanceId, offset: int) -> Facts | None:
@@ -70,27 +87,31 @@ def facts_of(session: Session, task: TaskInstanceId, offset: int) -> Facts | Non
     :param offset: of the page of dead letters.
     """
     columns = (TaskInstance.state, TaskInstance.try_number, TaskInstance.start_date, TaskInstance.end_date)
-    line = session.execute(select(*columns).filter_by(**task._asdict())).one_or_none()
+    line = session.execute(select(*columns, TaskInstance.operator).filter_by(**task._asdict())).one_or_none()
     if line is None:
         return None
     pushed, progress = pushed_values(session, task), None
     with suppress(Exception):  # whatever the storage raises: what is in XCom is shown all the same
         progress = store_of(task, session).get("progress")
     progress = progress if is_report(progress) else None
-    figures, told_at, is_report_of_last = _latest(pushed, progress, line.start_date)
+    figures, told_at, is_report_of_last = _latest(pushed, progress, line)
     is_last = is_report_of_last or bool(figures and (figures.get("complete") or figures.get("error")))
     facts = Facts(task, line.state and str(line.state), *line[1:], figures, told_at, is_last)
     return _with_letters(facts, pushed.get("failed_items") or [], offset) if failures_in(figures) else facts
 
 
 def _latest(
-    pushed: Mapping[str, Any], progress: Mapping[str, Any] | None, began: datetime | None
+    pushed: Mapping[str, Any], progress: Mapping[str, Any] | None, line: Any
 ) -> tuple[Mapping[str, Any] | None, datetime | None, bool]:
     """Return the figures, when they were written, and whether they are a report.
 
     Where XCom cannot be written, it may still have the report of an earlier try, and the state store knows better.
+
+    :param line: the task instance, with ``start_date`` and ``try_number``.
     """
-    report, pushed_at = pushed.get("return_value"), as_date(pushed.get("pushed_at"))
+    # By another clock than the task's start, which may be ahead; before the first try there was none.
+    pushed_at = None if line.try_number == 1 else as_date(pushed.get("pushed_at"))
+    report, began = pushed.get("return_value"), line.start_date
     is_old = pushed_at is not None and began is not None and pushed_at < began
     if report is not None and not (progress and is_old):
         return {**(progress or {}), **report}, pushed_at, True
@@ -116,9 +137,11 @@ def figures_of(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     return shown + [(f"{name} latency, ms", str(value)) for name, value in known if value is not None]
 
 
-def next_step(state: str | None, figures: Mapping[str, Any] | None) -> str | None:
+def next_step(state: str | None, figures: Mapping[str, Any] | None, operator: str | None = None) -> str | None:
     """Return what to do where something is missing; None where nothing is, or Airflow goes on by itself."""
     failures, fetches = failures_in(figures), "rows_loaded" in (figures or {})
+    if operator == REPLAYS and state in {"success", "failed"} and failures:
+        return "Clear the task to send them again, as they were: that is all it does."
     if state == "success" and failures and not fetches:
         return (
             "The task allows that many failures. Send the same requests again with ReplayDeadLettersOperator: a Clear "

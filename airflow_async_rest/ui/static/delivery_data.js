@@ -41,7 +41,8 @@ export async function lookAtTask(scope, signal, before) {
   const ended = hasEnded(instance.state);
   const pushed = ended ? (pushedAlready ?? (await pushedToo())) : {};
   const progress = reportOf(stored.progress);
-  const pushedAt = text(pushed.pushed_at) ?? null;
+  // By another clock than the task's start, which may be ahead; before the first try there was none.
+  const pushedAt = instance.try_number === 1 ? null : (text(pushed.pushed_at) ?? null);
   const kept = withComplete(reportOf(pushed.return_value), instance.state);
   // Where XCom cannot be written, it may still have that of an earlier try, and the state store knows better.
   const report = progress && isBefore(pushedAt, instance.start_date) ? null : kept;

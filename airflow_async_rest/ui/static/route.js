@@ -46,6 +46,12 @@ function requestOf({ endpoint, http_conn_id: connection }, { api, target = "" })
   return (method ? `${method} ${address}` : address) + many;
 }
 
+/** Of another operator, with arguments of the same names, these may be anything. */
+const wellFormed = (fields) =>
+  Object.fromEntries(
+    Object.entries(fields ?? {}).filter(([name, value]) => name === "items" || name === "dead_letters" || typeof value === "string"),
+  );
+
 /**
  * What goes where.
  *
@@ -54,7 +60,7 @@ function requestOf({ endpoint, http_conn_id: connection }, { api, target = "" })
  * @returns the parts of the way, from where to where; none where nothing is known.
  */
 export function routeOf(fields, figures, isFetch = false) {
-  const known = fields ?? {};
+  const known = wellFormed(fields);
   const request = requestOf(known, figures ?? {});
   if (!request) return [];
   const table = isFetch && known.destination_table ? within(known.destination_table, known.destination_conn_id) : null;

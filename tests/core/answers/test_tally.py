@@ -5,8 +5,10 @@ from itertools import count
 import pytest
 from aiohttp import web
 from engine import Database, make_fetch_job, number_of, rows_of, run
+from tables import every_row
 
 from airflow_async_rest.core.answers.columns import RowShape
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.errors import FailuresError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 
@@ -64,3 +66,13 @@ def test_an_error_object_fails_its_item_and_no_row_of_nulls_is_loaded(fetch, api
     api.answer = lambda seen: web.json_response({"error": "quota exceeded"}) if number_of(seen) == 7 else rows_of(seen)
     report = fetch(shape=RowShape({"id": "item.id", "day": "day"}), max_failures=1)
     assert (report["failed"], report["rows_loaded"], report["reasons"]) == (1, 18, {"unreadable_answer": 1})
+
+
+@every_row(
+    ("key", "name"),
+    [("größe", "größe"), ("a\0", r"a\x00"), ("half \ud800", r"half \ud800"), ("<b>", "<b>"), (5, "5")],
+)
+def test_a_key_that_goes_into_no_column_is_named_so_that_airflow_can_keep_it(key, name):
+    tally = Tally()
+    tally.ignore(key)
+    assert tally.ignored == {name: 1}

@@ -282,6 +282,27 @@ def test_a_record_read_back_is_shown_as_it_was_at_first(folder, letter):
     assert shown_record(read_back(folder)[0], payloads=True) == shown_record(to_record(dead), payloads=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("a\0b", r"a\x00b"),
+        ("\0\0", r"\x00\x00"),
+        ("\\\0", r"\\x00"),
+        (r"\u0000", r"\u0000"),
+        ("\\\\u0000", r"\\u0000"),
+    ],
+)
+def test_what_is_shown_has_no_nul_which_xcom_cannot_keep_on_postgresql(letter, postgres, text, seen):
+    body, large = (json.dumps({text: what}).encode() for what in (text, "x" * 20_000))
+    dead = letter(key=text, body=body, detail=text)
+    shown = shown_record(to_record(dead), payloads=True)
+    assert (shown["key"], shown["response_excerpt"], shown["payload"]) == (seen, seen, {seen: seen})
+    raw = shown_letter(letter(body=text.encode() + large), payloads=True)
+    with postgres.open() as connection:
+        for one in (shown, raw, shown_letter(dead, payloads=True)):
+            assert connection.execute("SELECT CAST(%s AS jsonb)", [json.dumps(one)]).fetchone() == (one,)
+
+
 def test_a_large_payload_is_cut_and_marked(letter):
     body = json.dumps("x" * 5_000).encode()
     shown = shown_record(to_record(letter(body=body)), payloads=True)["payload"]

@@ -98,12 +98,113 @@ def test_a_report_of_an_earlier_try_is_said_to_be_one(client_of, dag_runs, progr
     dag_runs("paged", ("failed", report(9), *stored), ended=ENDED)
     assert "older than" not in client_of("vic").get("delivery/content", params=TASK).text
     with create_session() as session:
-        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "paged").values(start_date=BEGAN))
+        of_dag = update(TaskInstance).where(TaskInstance.dag_id == "paged")
+        session.execute(of_dag.values(start_date=BEGAN, try_number=2))
     page = client_of("vic").get("delivery/content", params=TASK).text
     assert ("older than" in page) == bool(older)
     assert (older or "of now") in page
     assert "of then" not in page
     assert f"<dt>delivered</dt><dd>{delivered}</dd>" in page
+
+
+def test_the_report_of_the_first_try_is_its_own_whatever_the_clock_of_its_worker_says(client_of, dag_runs):
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    dag_runs("paged", ("failed", report(9), {"read": 8, "delivered": 8, "updated_at": LATER.isoformat()}), ended=ENDED)
+    with create_session() as session:
+        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "paged").values(start_date=BEGAN))
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("older than" in page, "<dt>delivered</dt><dd>9</dd>" in page) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("state", "updated", "older"),
+    [
+        ("running", EARLIER, "older than the try that runs, which has left no report yet"),
+        ("running", LATER, None),
+        ("up_for_reschedule", LATER, None),
+        ("up_for_retry", EARLIER, "older than the last try, which"),
+        ("up_for_retry", LATER, None),
+        ("queued", LATER, "older than the next try, which has left no report yet"),
+        (None, LATER, "older than the next try, which"),
+    ],
+)
+def test_the_error_of_another_try_is_not_the_one_of_this(client_of, dag_runs, state, updated, older):
+    """Between two tries it is the last one's that counts."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    dag_runs(
+        "paged", (state, None, {"read": 8, "delivered": 8, "updated_at": updated.isoformat(), "error": "It broke"})
+    )
+    with create_session() as session:
+        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "paged").values(start_date=BEGAN))
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("older than" in page, "It broke" in page) == (bool(older), not older)
+    assert (older or "") in page
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_what_was_delivered_later_is_not_asked_for_again(client_of, dag_runs, tmp_path, monkeypatch, complete):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path))
+    made = DeadLetterFolder(tmp_path.joinpath("paged", "run0", "post", "-1"), 1)
+    made.write([DeadLetter.of(Item(0, "row 0", {}, None), "http_422", status=422, attempts=1)])
+    made.write([{"index": 0, "resolved": True}])
+    made.add_replay({"dag_id": "replay"}, 1, 0)
+    told = report(
+        8, 1, complete=complete, error="1 of 9 items failed", dead_letters=f"file://{tmp_path}/paged/run0/post/-1"
+    )
+    dag_runs("paged", ("failed", told), ended=ENDED)
+    client = client_of("vic")
+    page = client.get("delivery/content", params=TASK).text
+    assert "No dead letter is left" in page
+    assert ("1 of 9 items failed" in page, "Clear the task" in page) == (not complete, not complete)
+    assert "Send the same requests again" not in page
+    windows = client.get("windows/content", params={"dag_id": "paged"}).text
+    assert ("delivered later" in windows) == complete
+
+
+def test_replays_that_cannot_be_read_are_said_to_be_so(client_of, dag_runs, folder, tmp_path):
+    tmp_path.joinpath("paged", "run0", "post", "-1", "replays.json").mkdir()
+    dag_runs("paged", ("failed", report(9, 51, dead_letters=folder)), ended=ENDED)
+    page = client_of("vic").get("delivery/content", params=TASK)
+    assert (page.status_code, "cannot be read" in page.text) == (200, True)
+
+
+def test_half_a_character_is_a_replacement_character(client_of, dag_runs):
+    sample = [{"key": "half \ud800", "reason": "http_422", "failed_at": "2026-03-04T00:00:00Z"}]
+    told = report(9, 1, error="half \ud800", reasons={"half \ud800": 1}, dead_letters="s3://elsewhere/x")
+    dag_runs("paged", ("failed", told), sample=sample, ended=ENDED)
+    for page in ("delivery", "windows"):
+        answer = client_of("vic").get(f"{page}/content", params=TASK)
+        assert (answer.status_code, "half \ufffd" in answer.text) == (200, True)
+
+
+def test_a_page_after_the_last_dead_letter_leads_back(client_of, dag_runs, folder):
+    dag_runs("paged", ("failed", report(900, 51, dead_letters=folder)), ended=ENDED)
+    page = client_of("vic").get("delivery/content", params={**TASK, "offset": 5000}).text
+    assert "None of 51" in page
+    assert "offset=1" in page
+
+
+@every_row(
+    ("value", "shown"),
+    [
+        ("2026-03-04T02:00:00+02:00", "2026-03-04 00:00:00"),
+        ("2026-03-04T02:00:00", "2026-03-04 02:00:00"),
+        (datetime(2026, 3, 4, tzinfo=UTC), "2026-03-04 00:00:00"),
+        ("9999-12-31T23:59:59-01:00", "9999-12-31 23:59:59"),
+        ("x", ""),
+        (None, ""),
+    ],
+)
+def test_times_are_in_utc(application, value, shown):
+    from airflow_async_rest.ui.pages.content import _moment
+
+    assert _moment(value) == shown
 
 
 def test_dead_letters_that_cannot_be_read_are_shown_as_far_as_xcom_has_them(client_of, dag_runs):
@@ -218,24 +319,29 @@ def test_where_airflows_own_page_of_a_task_is(version, map_index, path):
 
 
 @every_row(
-    ("state", "figures", "step"),
+    ("state", "figures", "step", "operator"),
     [
-        ("success", report(9), None),
-        ("running", report(9, 1), None),
-        ("up_for_retry", report(9, 1), None),
-        ("success", report(9, 1), "The task allows that many failures. Send"),
-        ("success", report(9, rows_loaded=8, rows_refused=1), None),
-        ("failed", None, "Its log says more."),
-        ("failed", {"read": 0, "delivered": 0, "complete": False}, "Its log says more."),
-        ("failed", report(9, 1, complete=True), "Send the same requests again"),
-        ("failed", report(9, 1, complete=True, rows_loaded=8), "Clear the task: it goes on"),
-        ("failed", report(9, 1, complete=False), "Clear the task: it goes on"),
+        ("failed", report(9, 1, complete=True), "Clear the task to send them again", "ReplayDeadLettersOperator"),
+        ("success", report(9, 1), "Clear the task to send them again", "ReplayDeadLettersOperator"),
+        ("failed", None, "Its log says more.", "ReplayDeadLettersOperator"),
+        ("running", report(9, 1), None, "ReplayDeadLettersOperator"),
+        ("failed", report(9, 1, complete=True), "Send the same requests again", "_PythonDecoratedOperator"),
+        ("success", report(9), None, None),
+        ("running", report(9, 1), None, None),
+        ("up_for_retry", report(9, 1), None, None),
+        ("success", report(9, 1), "The task allows that many failures. Send", None),
+        ("success", report(9, rows_loaded=8, rows_refused=1), None, None),
+        ("failed", None, "Its log says more.", None),
+        ("failed", {"read": 0, "delivered": 0, "complete": False}, "Its log says more.", None),
+        ("failed", report(9, 1, complete=True), "Send the same requests again", None),
+        ("failed", report(9, 1, complete=True, rows_loaded=8), "Clear the task: it goes on", None),
+        ("failed", report(9, 1, complete=False), "Clear the task: it goes on", None),
     ],
 )
-def test_what_to_do_next(application, state, figures, step):
+def test_what_to_do_next(application, state, figures, step, operator):
     from airflow_async_rest.ui.pages.facts import next_step
 
-    found = next_step(state, figures)
+    found = next_step(state, figures, operator)
     assert found is None if step is None else found.startswith(step)
 
 
