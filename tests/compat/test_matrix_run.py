@@ -97,7 +97,7 @@ def test_tests_that_take_too_long_have_failed_and_the_next_version_is_tried(matr
     monkeypatch.setattr(matrix, "record", lambda results: recorded.append(dict(results)))
     monkeypatch.setattr(matrix, "build_wheel", lambda: None)
     monkeypatch.setattr(matrix, "make_environment", lambda version, wheel: python)
-    monkeypatch.setattr(matrix, "run_tests", functools.partial(matrix.run_tests, longest_seconds=0))
+    monkeypatch.setattr(matrix, "run_tests", functools.partial(matrix.run_tests, longest_seconds=0, end_seconds=0.1))
     assert matrix.main() == 1
     assert recorded == [{"2.11.2": FAILED}, {"2.11.2": FAILED, "3.0.6": FAILED}]
     assert "Airflow: 0 passed, 2 failed, 0 skipped" in capsys.readouterr().out
