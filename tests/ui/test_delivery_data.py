@@ -8,6 +8,7 @@ from ui.node import evaluated, ran
 DATA = "delivery_data.js"
 EARLY, BEGAN, LATER = (f"2026-03-01T{hour}:00:00+00:00" for hour in (10, 11, 12))
 FIGURES = {"read": 5, "delivered": 5, "error": None, "complete": False}
+BROKEN = FIGURES | {"error": "x"}
 
 
 def task(*, state="failed", report=None, pushed_at=None, progress=None, looks=5):
@@ -41,6 +42,27 @@ def task(*, state="failed", report=None, pushed_at=None, progress=None, looks=5)
 )
 def test_what_is_shown_says_what_it_is_older_than(known, older, at):
     assert ran(DATA, "olderThan", task(**known)) == (older and {"what": older, "at": at})
+
+
+@pytest.mark.parametrize(
+    ("known", "error"),
+    [
+        ({"progress": BROKEN | {"updated_at": EARLY}}, None),
+        ({"progress": BROKEN | {"updated_at": LATER}}, "x"),
+        ({"progress": BROKEN | {"updated_at": EARLY}, "state": "up_for_retry"}, None),  # the last one was killed
+        ({"progress": BROKEN | {"updated_at": LATER}, "state": "up_for_retry"}, "x"),
+        ({"progress": BROKEN}, "x"),
+        ({"report": BROKEN, "pushed_at": EARLY}, None),
+        ({"report": BROKEN, "pushed_at": LATER, "progress": {"updated_at": EARLY}}, "x"),
+        ({"report": BROKEN, "progress": {"updated_at": EARLY}}, "x"),
+    ],
+)
+def test_the_error_of_an_earlier_try_is_not_that_of_the_last(known, error):
+    assert ran(DATA, "withOwnError", task(**known))["error"] == error
+
+
+def test_where_nothing_is_known_there_is_no_error_of_a_try():
+    assert ran(DATA, "withOwnError", task()) is None
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,12 @@ export function isStale({ instance, report, progress, pushedAt }) {
   return isBefore(progress.updated_at, began);
 }
 
+/** The figures without the error of an earlier try: it says nothing of the one that has ended, or waits for the next. */
+export function withOwnError({ instance, figures, report, progress, pushedAt }) {
+  const at = report === null ? progress?.updated_at : pushedAt;
+  return isBefore(at, instance.start_date) ? { ...figures, error: null } : figures;
+}
+
 /** What figures are older than, that should be of the end of the last try, and when they were written; null: nothing. */
 export function olderThan(task) {
   const { ended, figures, report, pushedAt } = task;

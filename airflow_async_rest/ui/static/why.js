@@ -1,7 +1,7 @@
 /** Why a task has failed, first: the sentence that its log has, what to do next, and the way to the log. */
 
 import { C, Inner, Notice, h, useTimezone } from "./kit.js";
-import { isStale, olderThan } from "./delivery_data.js";
+import { olderThan, withOwnError } from "./delivery_data.js";
 import { dateTime } from "./format.js";
 import { isDeliveredLater, troubleOf } from "./next_step.js";
 import { taskPath } from "./paths.js";
@@ -11,8 +11,7 @@ const BEFORE = "The task's state and its figures below are from before that.";
 /** @param step as `nextStep` gives it; @param replay the last one by another task; @param actions what can be done, where that is not shown elsewhere. */
 export function Why({ task, step, replay, actions }) {
   const { instance, report } = task;
-  // What an earlier try has failed for says nothing of the last one.
-  const figures = task.figures && task.ended && isStale(task) ? { ...task.figures, error: null } : task.figures;
+  const figures = withOwnError(task);
   const trouble = troubleOf({
     state: instance.state,
     figures,
