@@ -30,6 +30,20 @@ class Made:
         return context
 
 
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def make_certificate(
     folder: Path, name: str, *, addresses=("127.0.0.1",), hosts=(), days=(-1, 1), issuer: Made | None = None
 ):
@@ -47,6 +61,13 @@ def make_certificate(
         now + timedelta(days=days[0]),
         now + timedelta(days=days[1]),
     ).add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    # What Python wants of a certificate from 3.13 on.
+    signed_by = (issuer.key if issuer else key).public_key()
+    builder = (
+        builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signed_by), critical=False)
+        .add_extension(_usage(signs=issuer is None), critical=True)
+    )
     names = [*(x509.IPAddress(ip_address(address)) for address in addresses), *map(x509.DNSName, hosts)]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
