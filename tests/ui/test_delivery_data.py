@@ -84,15 +84,37 @@ def test_a_report_of_an_earlier_try_gives_way_to_what_the_state_store_has(
         "state-store": {"task_state_store": [{"key": "progress", "value": progress}] if progress else []},
         "post": {"state": "failed", "operator": "SqlToRestOperator", "start_date": BEGAN, "try_number": try_number},
     }
-    found = evaluated(
+    found = looked_at(answers, "{ delivered: task.figures.delivered, isReport: task.report !== null }")
+    assert found == {"delivered": delivered, "isReport": is_report}
+
+
+@pytest.mark.parametrize(
+    ("pushed", "preview"),
+    [
+        ({}, {"letters": 9, "requests": []}),  # of a replay
+        ({"preview": {"rows": 9, "requests": []}}, {"rows": 9, "requests": []}),
+    ],
+)
+def test_a_preview_of_a_replay_leaves_how_many_it_would_send(pushed, preview):
+    report = {"preview": True, "read": 9, "unfinished": 9, "delivered": 0, "failed": 0}
+    answers = {
+        "pushed": {"return_value": report, **pushed},
+        "state-store": {"task_state_store": []},
+        "post": {"state": "success", "operator": "ReplayDeadLettersOperator", "start_date": BEGAN, "try_number": 1},
+    }
+    assert looked_at(answers, "task.preview") == preview
+
+
+def looked_at(answers, expression):
+    """Have the tab look at a task. :param answers: of the API server, by the last part of the path."""
+    return evaluated(
         DATA,
         f"""(async () => {{
           const answers = {json.dumps(answers)};
           globalThis.document = {{ baseURI: "http://127.0.0.1/" }};
           globalThis.fetch = async (url) =>
             ({{ ok: true, text: async () => JSON.stringify(answers[new URL(url).pathname.split("/").at(-1)]) }});
-          const {{ figures, report }} = await found.lookAtTask({{ dagId: "d", runId: "r", taskId: "post", mapIndex: -1 }});
-          return {{ delivered: figures.delivered, isReport: report !== null }};
+          const task = await found.lookAtTask({{ dagId: "d", runId: "r", taskId: "post", mapIndex: -1 }});
+          return {expression};
         }})()""",
     )
-    assert found == {"delivered": delivered, "isReport": is_report}

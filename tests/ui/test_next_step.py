@@ -66,6 +66,7 @@ def test_the_right_action_is_the_primary_one(state, figures, more, primary):
          ["The API's connection changed since: the same requests go by the connection as it is now."]),
         (SOME, {"differs": ["the SQL", "the API's connection"]}, ["go as they were, by the connection as it is now."]),
         (SOME, {"differs": ["the API's connection"], "fetches": True}, ["The API's connection changed since."]),
+        (STOPPED, {"differs": ["the API's connection"]}, ["The API's connection changed since", "not read to its end"]),
     ],
 )  # fmt: skip
 def test_the_cause_is_said_first_and_then_the_way_on(figures, more, words):
@@ -189,8 +190,11 @@ def test_a_filter_says_nothing_of_all(before, page, known):
 @pytest.mark.parametrize(
     ("failed", "why"),
     [
-        (1, "Once the API takes it, the same request can go again; if the row was wrong, resume."),
-        (2, "Once the API takes them, the same requests can go again; if the rows were wrong, resume."),
+        (1, "If the API takes it now, the same request can go again; if the row is wrong, correct it and resume."),
+        (
+            2,
+            "If the API takes them now, the same requests can go again; if the rows are wrong, correct them and resume.",
+        ),
     ],
 )
 def test_one_is_spoken_of_as_one(failed, why):

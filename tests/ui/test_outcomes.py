@@ -12,6 +12,7 @@ DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0, "elapsed_secon
     ("state", "report", "outcome"),
     [
         ("skipped", PREVIEW, "preview"),
+        ("success", {**PREVIEW, "read": 9, "unfinished": 9}, "preview"),  # of a replay
         ("skipped", None, "unknown"),
         ("skipped", {**DONE, "complete": False}, "unknown"),
         ("skipped", {**PREVIEW, "elapsed_seconds": 0.2}, "preview"),

@@ -25,7 +25,12 @@ def row(**more):
         (row(isSuperseded=True), None, "A later run of this window counts.", "A later run of this window counts."),
         # max_failures allowed them: a Clear would deliver the whole window once more.
         (row(state="success"), None, "It has succeeded: a Clear would run all of it again.", None),
-        (row(outcome="later"), None, None, "It has no dead letter to send."),
+        (
+            row(outcome="later"),
+            None,
+            "Nothing of it is left: all was delivered later.",
+            "It has no dead letter to send.",
+        ),
         (row(report=None), None, None, "It has no dead letter to send."),
         (row(state="upstream_failed", report=None), None, "It has not failed.", "It has no dead letter to send."),
         (row(state="skipped", report={"preview": True}), None, "It has not failed.", "It has no dead letter to send."),
@@ -200,6 +205,8 @@ def test_the_sum_line_has_all_of_them():
     assert [
         bar["failed"] for bar in ran("chart_data.js", "chartOf", [{**one, "from": 1, "to": 2} for one in later])["bars"]
     ] == [[0, 0], [2, 0]]
+    by_another = [row(outcome="later", replay={"left": 0}), row(replay={"left": 1}), row(isSuperseded=True)]
+    assert [ran("selection.js", "sumOf", by_another)[name] for name in ("done", "failed")] == [9, 1]
     assert ran("selection.js", "sumOf", []) == {
         "done": 0,
         "failed": 0,

@@ -118,7 +118,7 @@ function Latency({ chart }) {
 function Speed({ chart: { bars: all, most }, what }) {
   const values = all.map(({ speed }) => speed);
   const known = values.filter((value) => value !== null);
-  const limit = most === null ? "no limit known" : `limit ${rate(most)}`;
+  const limit = most === null ? "no limit known" : `limit about ${rate(most)}`;
   const note = known.length ? `highest ${rate(highestOf(known))}, ${limit}` : "not measured";
   const highest = Math.max(highestOf(known), most ?? 0) || 1;
   const y = most === null ? 0 : HEIGHT - 2 - (most / highest) * (HEIGHT - 6);

@@ -46,7 +46,7 @@ function Freshness({ row, zone }) {
     null,
     h(C.Badge, { colorPalette: color, variant: "subtle", borderRadius: "full", px: 2 }, name),
     since && h("div", { className: "quiet" }, `since ${dateTime(since, zone)}`),
-    until && h("div", { className: "quiet wide" }, `delivered until ${dateTime(until, zone)}`),
+    until && h("div", { className: "quiet wide" }, `newest delivered window ends ${dateTime(until, zone)}`),
     isUndelivered(row) && h("div", { className: "quiet wide" }, "no window delivered yet"),
   );
 }

@@ -53,12 +53,18 @@ export async function lookAtTask(scope, signal, before) {
     report,
     pushedAt,
     figures: report ? { ...progress, ...report } : progress,
-    preview: report?.preview && Array.isArray(pushed.preview?.requests) ? pushed.preview : null,
+    preview: previewOf(report, pushed),
     sample: lettersOf(pushed.failed_items),
     request: knows ? before.request : requestOf(stored.replay ?? stored.replaying),
     isOurs: Boolean(report ?? progress) || OPERATORS.has(instance.operator) || OPERATORS.has(instance.operator_name),
     looksAfterEnd: ended ? (before?.looksAfterEnd ?? -1) + 1 : 0,
   };
+}
+
+/** What a preview has left; one of a replay leaves no requests, but how many it would send. */
+function previewOf(report, pushed) {
+  if (!report?.preview) return null;
+  return Array.isArray(pushed.preview?.requests) ? pushed.preview : { letters: report.read ?? 0, requests: [] };
 }
 
 async function progressOnly(scope, signal) {

@@ -107,16 +107,18 @@ function neverSent(figures, replayable, fetches) {
   return isOne ? "This never was a request: correct the row or the transform." : "These never were requests: correct the rows or the transform.";
 }
 
+const sayStopped = (read) => (read ? "The window was not read to its end." : "Nothing of the window was read.");
+
 /** Why a Clear is better than sending the same requests again, or all that there is; null where it is not. */
 function whyResume({ state, figures, differs, replayable, refuses, fetches }) {
   const { complete, read = 0 } = figures;
   const cause = oneCause(figures);
   if (refuses) return refuses;
-  if (differs.length) return sayChanged(differs, fetches);
+  if (differs.length) return `${sayChanged(differs, fetches)}${complete === true ? "" : ` ${sayStopped(read)}`}`;
   if (complete !== true && isRefused(figures)) return "The credentials were refused: correct them.";
   const never = neverSent(figures, replayable, fetches);
   if (complete !== true) {
-    const stopped = read ? "The window was not read to its end." : "Nothing of the window was read.";
+    const stopped = sayStopped(read);
     return cause ? `${never ?? cause} ${stopped}` : stopped;
   }
   if (never ?? cause) return never ?? cause;
@@ -194,8 +196,8 @@ export function nextStep({ state, figures, differs = [], replayable = countOfLet
   };
 }
 
-const AGAIN = "Once the API takes them, the same requests can go again; if the rows were wrong, resume.";
-const ONE_AGAIN = "Once the API takes it, the same request can go again; if the row was wrong, resume.";
+const AGAIN = "If the API takes them now, the same requests can go again; if the rows are wrong, correct them and resume.";
+const ONE_AGAIN = "If the API takes it now, the same request can go again; if the row is wrong, correct it and resume.";
 
 /** The title of the error where a way on could not be gone; `isUnsure`: nobody knows whether the task was cleared. */
 export function titleOfFailure(kind, isUnsure) {

@@ -33,7 +33,7 @@ export function outcomeOf({ state, report: given, replay }) {
   if (RUNNING.has(state)) return "running";
   if (WAITING.has(state)) return "waiting";
   const report = withComplete(given, state);
-  if (state === "skipped" && report?.preview) return "preview";
+  if (report?.preview && (state === "skipped" || state === "success")) return "preview"; // a replay's succeeds
   const isComplete = report?.complete === true;
   const isLater = isDeliveredLater(report, replay);
   if (isComplete && failuresOf(report) > 0) return isLater ? "later" : "some";

@@ -18,10 +18,16 @@ function Request({ request, number }) {
   );
 }
 
+function sayRows(rows, report) {
+  if (rows == null) return "How many rows there are is not known.";
+  return `${report?.expected?.how === "about" ? "About " : ""}${counted(rows, "row")} in all.`;
+}
+
 /** `preview` is what the task has left in XCom: secrets are masked there; its report says whether the rows are an estimate. */
-export function Preview({ preview: { rows, seconds, requests }, report }) {
+export function Preview({ preview: { rows, seconds, requests, letters = null }, report }) {
   const text = [
-    rows == null ? "How many rows there are is not known." : `${report?.expected?.how === "about" ? "About " : ""}${counted(rows, "row")} in all.`,
+    letters !== null && `${counted(letters, "dead letter")} would be sent again.`,
+    letters === null && sayRows(rows, report),
     seconds != null && `The rate limit alone makes that ${duration(seconds)} at least.`,
     "Run it without preview, in the run's conf too, to send them.",
   ];

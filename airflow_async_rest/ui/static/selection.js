@@ -51,22 +51,27 @@ export function speedOf({ items_per_second: items, rows_loaded: rows, elapsed_se
 /** What a window has delivered, or loaded. */
 export const broughtBy = (report) => report.rows_loaded ?? report.delivered ?? 0;
 
+/** How many of what failed another task has delivered since. */
+const laterBy = ({ report, replay }) => Math.max(failuresOf(report) - (replay?.left ?? Infinity), 0);
+
 /**
  * What windows come to: `{done, failed, reasons, seconds, speed, p95}`; p95 is that of the slowest.
  *
- * What failed, and was delivered later, has not failed any more.
+ * What failed, and was delivered later, has not failed any more. A run that a later one replaces does not count.
  */
 export function sumOf(rows) {
-  const all = rows.filter(({ report }) => report);
-  const [reports, open] = [all, all.filter(({ outcome }) => outcome !== "later")].map((some) => some.map(({ report }) => report));
+  const all = rows.filter(({ report, isSuperseded }) => report && !isSuperseded);
+  const isOpen = ({ outcome }) => outcome !== "later";
+  const [reports, open] = [all, all.filter(isOpen)].map((some) => some.map(({ report }) => report));
   const total = (of, some = reports) => some.reduce((sum, report) => sum + (of(report) ?? 0), 0);
   const reasons = Object.create(null); // one may be called `constructor`
   for (const [reason, number] of open.flatMap(reasonsOf)) reasons[reason] = (reasons[reason] ?? 0) + number;
+  const later = (some) => some.reduce((sum, row) => sum + laterBy(row), 0);
   const [done, seconds] = [total(broughtBy), total((report) => report.elapsed_seconds)];
   const latencies = reports.map((report) => report.latency_ms?.p95).filter((p95) => p95 != null);
   return {
-    done,
-    failed: total(failuresOf, open),
+    done: done + later(all),
+    failed: total(failuresOf, open) - later(all.filter(isOpen)),
     reasons: reasonsOf({ reasons }),
     seconds,
     speed: seconds > 0 ? done / seconds : null,
@@ -81,6 +86,8 @@ function whyNeither({ state, operator, isSuperseded }) {
   return refusesRequests({ instance: { operator } }) === null ? null : "Its task is a function or a replay: clear it there.";
 }
 
+const NOTHING_LEFT = "Nothing of it is left: all was delivered later.";
+
 /**
  * Say why a window cannot be resumed, and why its dead letters cannot be sent again; null where it can.
  *
@@ -90,7 +97,7 @@ export function whyNotTogether(row, reason = null) {
   const neither = whyNeither(row);
   if (neither) return { resume: neither, replay: neither };
   const { state, report, outcome } = row;
-  const resume = state === "failed" ? null : state === "success" ? "It has succeeded: a Clear would run all of it again." : "It has not failed.";
+  const resume = outcome === "later" ? NOTHING_LEFT : state === "failed" ? null : state === "success" ? "It has succeeded: a Clear would run all of it again." : "It has not failed.";
   const replay =
     report && fetched(report)
       ? "A task that fetches is resumed."

@@ -81,7 +81,7 @@ function Task({ dagId, windows, found: { missing, limits, truncated }, choice, w
   const linkOf = useCallback((window) => hrefOf(pathOf(dagId, window)), [hrefOf, dagId]);
   const onOpen = useCallback((window) => go(pathOf(dagId, window)), [go, dagId]);
   const shown = useMemo(() => shownOf(rows, filter, zone), [rows, filter, zone]);
-  const reasons = useMemo(() => sumOf(rows.filter(({ isSuperseded }) => !isSuperseded)).reasons, [rows]);
+  const reasons = useMemo(() => sumOf(rows).reasons, [rows]);
   const [chosen, setChosen, toggle] = useChosen(shown);
   const { outcome, reason } = filter;
   const limit = limits?.[windows[0]?.task_id] ?? null;

@@ -108,7 +108,7 @@ function Sum({ rows }) {
     "tr",
     { className: "sum" },
     h("td"),
-    h("th", { scope: "row" }, `All ${count(rows.length)}`),
+    h("th", { scope: "row" }, `All ${count(rows.filter(({ isSuperseded }) => !isSuperseded).length)}`),
     h("td", { className: "number wide" }, count(done)),
     h("td", { className: "number" }, count(failed)),
     h("td", { className: "wide reasons" }, topReasons(reasons) || NONE),
