@@ -14,13 +14,14 @@ from airflow_async_rest.core.limits.limits import PACE, Limits, Rate
 from airflow_async_rest.core.limits.rate_limit import Sent
 from airflow_async_rest.core.limits.shared.outage import Outage, let_pass
 from airflow_async_rest.core.limits.shared.pause import SharedPause
-from airflow_async_rest.core.limits.shared.places import Ahead, Block, Places, block_seconds, is_time
+from airflow_async_rest.core.limits.shared.places import Ahead, Block, Places, block_seconds, is_far, is_time
 from airflow_async_rest.core.limits.shared.standing import OTHER_PACE, Samples, SlowPace
 from airflow_async_rest.core.limits.shared.store import Grant, LimitStore
 from airflow_async_rest.core.limits.shared.way_back import WayBack
 from airflow_async_rest.core.stores.address import StoreAwayError
 
 _MOST_PLACES = 1_000  # the store hands out fewer: a moment's
+_FIRST_ASKS = 6  # PostgreSQL plans a statement for each of its first five values, which takes several times as long
 
 
 class SharedLimiter:
@@ -81,13 +82,20 @@ class SharedLimiter:
         try:
             async with asyncio.timeout(self._bounds.store_open_seconds):
                 await self._store.open(self._pause.told)
-                await self._take(0)  # from then on it is known how fast an answer is, so that no first place is late
+                await self._get_to_know_it()
         except (StoreAwayError, TimeoutError) as error:
             self._lose(error)
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
         return self
+
+    async def _get_to_know_it(self) -> None:
+        """Ask until it is known how fast an answer is, so that no first place is late: the first answers are slow."""
+        for _ in range(_FIRST_ASKS):
+            await self._take(0)
+            if self._outage is not None or not is_far(self._way_back.seconds):
+                return
 
     async def __aexit__(self, *error: object) -> None:
         """Disconnect, once others know of the pause, and the places of a day that were not used are given back."""

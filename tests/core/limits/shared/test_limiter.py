@@ -66,6 +66,34 @@ def virtually(play):
     return run_virtually(play())[0]
 
 
+class WarmingUp(MemoryServer):
+    """Its first answers are slow, as those of a database that plans a statement."""
+
+    slow, usual = 5, 0.001
+
+    @property
+    def way(self) -> float:
+        return 0.02 if self.takes <= self.slow else self.usual
+
+    @way.setter
+    def way(self, _: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("slow", "usual", "most"), [(0, 0.001, 2), (3, 0.001, 5), (5, 0.001, 7), (0, 0.05, 7)])
+def test_before_the_first_place_it_is_known_how_fast_the_store_is(slow, usual, most):
+    async def play():
+        tasks = Tasks()
+        tasks.server = WarmingUp(tasks.clock)
+        tasks.server.slow, tasks.server.usual = slow, usual
+        async with tasks.limiter() as limiter:
+            return tasks.server.takes, limiter._way_back.seconds
+
+    takes, seconds = virtually(play)
+    assert takes <= most  # one of them to open it
+    assert seconds < 1.2 * usual
+
+
 @pytest.mark.parametrize(
     ("limit", "rate"),
     [("100/s", 100), pytest.param("1000/s", 1000, marks=_OF_MANY), ("6000/m", 100), ("50/s, 6000/m", 50)],
