@@ -19,8 +19,9 @@ from checkout import skip_or_fail
 # It outlives a kill of the run, which closes its input: then the server ends too, and its folder goes.
 _GUARD = 'folder=$1; shift; "$@" < /dev/null & cat > /dev/null; kill -KILL $!; wait; rm -rf "$folder"'
 _SBIN = "/usr/sbin:/usr/local/sbin"
-# What the system gives to whoever asks for any port is above these, so that nobody is given one of them meanwhile.
-_PORTS = range(20_000, 30_000)
+# What the system gives to whoever asks for any port is above these, so that nobody is given one of them meanwhile; also
+# above those that are 10,000 higher, of which a Redis of a cluster takes one.
+_PORTS = range(20_000, 22_768)
 
 
 def program(name: str, package: str) -> str:
