@@ -74,6 +74,7 @@ def test_requests_in_flight_are_exactly_as_many_as_allowed(api, tmp_path):
     assert api.peak == 23
 
 
+@pytest.mark.slow("waits for real")
 def test_a_store_that_hangs_costs_neither_the_delivery_nor_the_dead_letters(api, tmp_path):
     forever = threading.Event()
     store = Store()

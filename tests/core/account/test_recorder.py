@@ -445,6 +445,7 @@ def test_a_large_payload_is_not_copied_to_show_how_it_begins(body, sample_payloa
     assert peak_of(lambda: recorder_of(*letters, sample_payloads=sample_payloads)) < 1_000_000
 
 
+@pytest.mark.slow("large rows")
 def test_a_large_row_is_not_copied_when_the_sample_has_no_room_for_it():
     row = {"id": 1, "v": "x" * 1_000_000}
     letters = [DeadLetter.of(Item(index, index, row, row), "transform") for index in range(40)]
@@ -498,6 +499,7 @@ def test_dead_letters_are_due_when_they_are_large_or_many(count, size, much, let
     assert recorder.unwritten.are_much is much
 
 
+@pytest.mark.slow("large rows")
 def test_there_is_room_for_more_dead_letters_once_a_snapshot_has_those_there_are():
     async def until_room(recorder):
         if (room := recorder.until_room(asyncio.Event())) is not None:

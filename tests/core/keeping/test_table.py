@@ -163,6 +163,7 @@ def test_progress_adds_up_and_says_nothing_of_rows_that_are_not_committed(fetch,
     assert {key for key, _ in store.history} == {"progress"}
 
 
+@pytest.mark.slow("waits for real")
 @pytest.mark.parametrize("chunk", [{"chunk_rows": 10}, {"chunk_rows": 10_000, "chunk_bytes": 5 * 4 * SIZE}])
 def test_no_more_than_a_buffer_full_and_what_the_workers_have_wait_for_the_database(fetch, database, api, chunk):
     hangs, stop = threading.Event(), StopSwitch()
@@ -237,6 +238,7 @@ def test_what_was_not_committed_does_not_count_as_delivered(fetch, database):
     assert database.rows == []
 
 
+@pytest.mark.slow("waits for real")
 def test_rows_that_hang_on_their_way_into_the_database_do_not_count_as_delivered(fetch, database, api):
     hangs, stop, reports = threading.Event(), StopSwitch(), []
 

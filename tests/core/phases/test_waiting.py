@@ -155,6 +155,7 @@ def test_a_wait_that_was_written_down_as_the_task_is_killed_is_taken_back(api, t
     assert (store["waits"]["waits"], store["waits"]["began"]) == ([], None)
 
 
+@pytest.mark.slow("waits for real")
 @pytest.mark.parametrize("held", ["rescheduled", "waits"])
 def test_a_stop_ends_a_store_that_hangs_as_the_wait_is_written_down(api, tmp_path, held):
     go, stop, published = threading.Event(), StopSwitch(), []
