@@ -99,7 +99,22 @@ def only(application, monkeypatch):
 
 
 @pytest.fixture
-def dag_runs(airflow_db):
+def without_others(airflow_db):
+    """Hide the DAGs that other tests of this process have left in Airflow's database."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select, update
+
+    with create_session() as session:
+        others = list(session.scalars(select(DagModel.dag_id).where(~DagModel.is_stale)))
+        session.execute(update(DagModel).values(is_stale=True))
+    yield
+    with create_session() as session:
+        session.execute(update(DagModel).where(DagModel.dag_id.in_(others)).values(is_stale=False))
+
+
+@pytest.fixture
+def dag_runs(without_others):
     """Make runs of a DAG in Airflow's database: ``make(dag_id, (state, report or None), ...)``."""
     from airflow.models.backfill import Backfill
     from airflow.models.dag import DagModel

@@ -13,7 +13,7 @@ RECENT = {"first": MIDNIGHT - timedelta(days=1), "ended": NOW - timedelta(hours=
 
 
 @pytest.fixture
-def page(open_as):
+def page(open_as, without_others):
     return open_as("vic")
 
 
