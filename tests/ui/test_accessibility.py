@@ -47,6 +47,8 @@ def test_a_replay_by_keyboard(page_of, failed):
 
 
 def test_the_overview_by_keyboard(page_of, dag_runs):
+    from playwright.sync_api import expect
+
     dag_runs("sensors", ("success", report(12_345)), **RECENT)
     dag_runs("orders", ("failed", report(8, 3, reasons={"http_422": 3})), **RECENT)
     page = page_of()
@@ -56,14 +58,15 @@ def test_the_overview_by_keyboard(page_of, dag_runs):
     press_tab_until(page, "section[aria-label=Deliveries] input[type=search]")
     page.keyboard.type("post")
     press_tab_until(page, "[aria-label=Filters] button:nth-of-type(2)")
-    assert page.locator(":focus").inner_text().startswith("on time")
+    expect(page.locator(":focus")).to_contain_text("on time")
     page.keyboard.press("Enter")
-    assert table.locator("tbody tr").count() == 1
+    expect(table.locator("tbody tr")).to_have_count(1, timeout=60_000)
     page.keyboard.press("Enter")
+    expect(table.locator("tbody tr")).to_have_count(2, timeout=60_000)
     press_tab_until(page, "[aria-label=Deliveries] th:nth-of-type(5) button")
     page.keyboard.press("Enter")
-    assert page.locator("th[aria-sort=descending]").inner_text().startswith("Rows, 7 days")
-    assert table.locator("tbody tr").first.inner_text().startswith("sensors")
+    expect(page.locator("th[aria-sort=descending]")).to_contain_text("Rows, 7 days", timeout=60_000)
+    expect(table.locator("tbody tr").first).to_contain_text("sensors", timeout=60_000)
     press_tab_until(page, "tbody tr:nth-of-type(2) td:nth-of-type(3) a")
     page.keyboard.press("Enter")
     page.wait_for_url("**/dags/orders/runs/run0/tasks/post/plugin/delivery")
