@@ -97,8 +97,8 @@ class PostgresTable:
         asyncpg = asyncpg_for(self.address)
         try:
             await connection.execute(self.create)
-        except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
-            pass  # another task was a little faster
+        except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError):
+            pass  # another task was a little faster; the last one is said of the type of the table's rows
         except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
             raise self._denied(f"may not create the table {self.name} ({error})", "create it") from None
 

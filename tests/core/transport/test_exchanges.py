@@ -424,7 +424,7 @@ async def test_an_answer_that_begins_as_the_one_before_is_read_for_itself(reques
         (_said(200, 2, b""), "HEAD", [_said(200, 2, b""), b"{}"], [b"", b"{}"]),
         (OK, "POST", [OK[:20], OK[20:]], [b"{}", b"{}"]),
         (OK, "POST", [OK[:-2], b"[]"], [b"{}", b"[]"]),
-        # What follows an answer is none of the next one's.
+        # What follows an answer is no part of the next one.
         (OK, "POST", [OK + b"\r\nHTTP/1.1 500 No\r\n\r\n"], [b"{}", b"{}"]),
         (_said(200, 2, b"{}", b"Connection: close\r\n"), "POST", [OK], [b"{}", b"{}"]),
     ],
