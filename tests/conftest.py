@@ -43,7 +43,7 @@ def pytest_configure(config):
 
 
 def pytest_make_parametrize_id(val, argname):
-    """Name no test after packed bytes: they say when they were, and each process would collect tests of other names."""
+    """Name no test after packed bytes: they say when they were made, and each process would give it another name."""
     return argname if isinstance(val, bytes) and not val.isascii() else None
 
 

@@ -103,6 +103,19 @@ def test_tests_that_take_too_long_have_failed_and_the_next_version_is_tried(matr
     assert "Airflow: 0 passed, 2 failed, 0 skipped" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("in_ci", "outcome", "runs"), [("true", 0, 2), ("", 1, 1)])
+def test_in_ci_what_failed_runs_once_more(matrix, monkeypatch, in_ci, outcome, runs):
+    found = [FAILED, {"the tests": "passed"}]
+    monkeypatch.setenv("CI", in_ci)
+    monkeypatch.setattr("sys.argv", ["run.py", "2.11.2"])
+    monkeypatch.setattr(matrix, "record", lambda results: None)
+    monkeypatch.setattr(matrix, "build_wheel", lambda: None)
+    monkeypatch.setattr(matrix, "make_environment", lambda version, wheel: None)
+    monkeypatch.setattr(matrix, "run_tests", lambda version, python: found.pop(0))
+    assert matrix.main() == outcome
+    assert len(found) == 2 - runs
+
+
 _WITH_A_PART = """
 import signal, subprocess
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever it was when these tests were started

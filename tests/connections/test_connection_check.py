@@ -191,6 +191,10 @@ def test_a_proxy_that_is_not_supported_is_named_by_its_variable(tested, monkeypa
         ({"extra": {"rate_limit": "fast"}}, "rate_limit='fast'"),
         ({"extra": {"concurrency": 0}}, "concurrency=0"),
         ({"extra": {"naive_timezone": "Mars"}}, "naive_timezone='Mars'"),
+        (
+            {"login": "me", "password": "s3cretpass", "extra": {"naive_timezone": "s3cretpass"}},
+            "naive_timezone='***'",
+        ),
         ({"extra": {"retries": 5}}, "the extra of the connection has an unknown field 'retries'"),
         ({"extra": {"verify": "/no/such.pem"}}, "'verify' and 'cert'"),
         ({"extra": {"proxy": "proxy:port"}}, "the connection's proxy: write a URL"),

@@ -13,6 +13,8 @@ import pytest
 from task_runner import Supervisor, run_try, spawn_try
 from tasks import ids, make_task, rest_to_sql, sql_to_rest
 
+from airflow_async_rest.compat import task_context
+
 SOON_SECONDS = 20.0  # ten times what is promised: to its end, each of these tasks would take far longer
 
 
@@ -37,7 +39,11 @@ def orphaned(places, supervisor, monkeypatch):
     return start
 
 
-def test_a_task_whose_supervisor_is_killed_stops_within_two_seconds(places, supervisor, orphaned):
+def test_a_task_looks_so_often_and_ends_so_soon_that_it_is_gone_within_two_seconds():
+    assert task_context._LOOK_SECONDS + task_context._LAST_SECONDS < 2
+
+
+def test_a_task_whose_supervisor_is_killed_stops_soon(places, supervisor, orphaned):
     async def answer(seen):
         await asyncio.sleep(0.02)
         return 422 if seen.json()["id"] % 50 == 0 else 200

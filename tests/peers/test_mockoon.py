@@ -44,8 +44,8 @@ def test_each_type_and_id_is_asked_for_once_and_the_waiting_is_shared(mockoon, c
     assert all(row["number"] == row["id"] and row["label"] == f"shelf {row['id']}" for row in rows)
     assert report["requests"] == 20
     assert report["latency_ms"]["p50"] >= LATENCY_MS * 0.95  # its buckets are 5 % wide
-    # One after the other, it would be at least that, however slow the server is.
-    assert report["elapsed_seconds"] < 20 * report["latency_ms"]["p50"] / 1000
+    # Ten are at once; one after the other it would be twice that at least, however slow the server is.
+    assert report["elapsed_seconds"] < 10 * report["latency_ms"]["p50"] / 1000
 
 
 def test_what_it_has_not_is_missing(mockoon, connect, tmp_path):
