@@ -53,7 +53,7 @@ def find_header(name: str, headers: Mapping[str, str]) -> str | None:
 
 
 def lines_of(headers: Mapping[str, Any], name: str) -> list[Any]:
-    """Return what a header says in an answer, of which each line that has it says something."""
+    """Return the value of each line in which an answer has a header."""
     if hasattr(headers, "getall"):
         return list(headers.getall(name, []))
     return [] if (value := headers.get(name)) is None else [value]

@@ -69,13 +69,13 @@ class PostgresTokens:
         try:
             with self._table.translated():
                 await self._touch(session, key)
-                transaction = together(session, keeps_session=False)
-                await transaction.__aenter__()  # whose end is the write, or that of the session
-                kept = await self._lock(session, key)
+                transaction = together(session, keeps_session=False)  # whose end is the write, or that of the session
+                kept = await self._lock(session, transaction, key)
             self._holding[key] = session, transaction
             yield kept
         finally:
-            self._holding.pop(key, None)
+            if self._holding.get(key, (None,))[0] is session:  # else it is the next one's
+                del self._holding[key]
             await self._table.close(session)  # and with it the lock
 
     async def write(self, key: str, text: str, version: int, lasts_seconds: float | None = None) -> bool:
@@ -128,11 +128,13 @@ class PostgresTokens:
         async with asyncio.timeout(self._bounds.store_answer_seconds), together(session, keeps_session=False):
             await session.execute(_TOUCH, key)
 
-    async def _lock(self, session: Any, key: str) -> Kept:
-        await session.execute(_PATIENT)
+    async def _lock(self, session: Any, transaction: AbstractAsyncContextManager[Any], key: str) -> Kept:
         seconds = self._bounds.token_lock_seconds
         try:
-            await session.execute(_LOCK, number_of(key), timeout=seconds)
+            async with asyncio.timeout(seconds):
+                await transaction.__aenter__()
+                await session.execute(_PATIENT)
+                await session.execute(_LOCK, number_of(key))
         except TimeoutError:
             raise StoreAwayError(
                 self._address.describe(TimeoutError(f"another task has held the same token for {seconds:.0f} s"))

@@ -32,6 +32,8 @@ _KEPT_SECONDS = 15.0
 _CLOSE_SECONDS = 1.0
 _FIRST_FINAL_STATUS = 200
 _MOST_HEADERS, _LONGEST_HEADER = 1_024, 65_536
+# llhttp's words for bytes that begin no other answer: the length of the one before them was wrong.
+_NO_ANSWER = ("Expected HTTP/", "Data after")
 _TOO_MANY_HEADERS = f"it has more than {_MOST_HEADERS:,} headers, or one of more than {_LONGEST_HEADER:,} bytes"
 # Of what comes without a byte of a body in it: headers, interim answers, trailers.
 _MOST_HEAD_BYTES = 1_048_576
@@ -373,7 +375,7 @@ class Connection(Link):
         self._may_go_on = False
         if (answer := self._answer) is not None:
             has_none = self._is_head or answer.status in WITHOUT_BODY
-            if has_none or self._parser.get_status_code() != answer.status:
+            if has_none or not str(error).startswith(_NO_ANSWER):
                 return  # the answer was whole: what cannot be read is of another one, after it
         if self._failure is None:
             shown = repr((self._shown + data)[:_SHOWN_BYTES])[2:-1]

@@ -93,6 +93,7 @@ def test_they_are_kept_as_plain_json_and_only_the_latest():
         {"try": [1], "began": None, "waits": 3},
         {"try": [1e400], "began": None, "waits": []},
         {"try": [1], "began": None, "waits": [], "counts": {"read": -1}},
+        {"try": [1], "began": None, "waits": [], "counts": {"replays": {"2": {"sent": -1}}}},
         {"try": [1], "began": None, "waits": [], "counts": 5},
     ],
 )

@@ -183,7 +183,6 @@ def test_a_stop_ends_a_store_that_hangs_as_the_wait_is_written_down(api, tmp_pat
 
 
 @pytest.mark.slow("a store that hangs, in real time")
-@pytest.mark.slow("a store that hangs, in real time")
 def test_a_store_that_hangs_is_given_up_and_the_try_is_retried(api, tmp_path):
     go = threading.Event()
 

@@ -107,6 +107,76 @@ async def test_a_pooler_that_takes_connections_and_answers_nothing_is_away(postg
         await admin.close()
 
 
+async def test_a_pooler_that_stops_between_two_transactions_is_away(postgres):
+    import asyncpg
+
+    with pooled(postgres) as address:
+        admin = await asyncpg.connect(host=address.host, port=address.port, user="postgres", database="pgbouncer")
+        store = store_of(address, bounds=Bounds(token_lock_seconds=2.0))
+        touch = store._touch
+
+        async def touch_and_pause(session, key):
+            await touch(session, key)
+            await admin.execute("PAUSE")
+
+        store._touch = touch_and_pause
+        async with asyncio.timeout(60):
+            with pytest.raises(StoreAwayError, match="another task has held the same token for 2 s"):
+                await store.locked("stopped").__aenter__()
+        await admin.close()
+
+
+async def test_a_write_that_fails_in_the_session_with_the_lock_goes_by_another_one(postgres):
+    """The first one has the row, until it is gone."""
+    store = store_of(address_of(postgres), bounds=Bounds(token_answer_seconds=20.0))
+
+    class Failing:
+        async def __aexit__(self, *_):
+            raise OSError("its commit fails")
+
+    async with store.locked("failed") as kept:
+        session, _ = store._holding["failed"]
+        store._holding["failed"] = session, Failing()
+        assert await store.write("failed", "one", kept.version)
+    async with store.locked("failed") as kept:
+        assert kept.text == "one"
+
+
+async def test_of_one_store_each_holder_of_a_key_writes_in_its_own_session(postgres):
+    store, order = store_of(address_of(postgres)), []
+
+    async def next_one():
+        async with store.locked("shared") as kept:
+            order.append("next")
+            await asyncio.sleep(0)
+            while "closed" not in order:
+                await asyncio.sleep(0.001)
+            assert "shared" in store._holding
+            assert await store.write("shared", "two", kept.version)
+
+    async with asyncio.timeout(60):
+        coming = None
+        async with store.locked("shared") as kept:
+            coming = asyncio.create_task(next_one())
+            assert await store.write("shared", "one", kept.version)  # which unlocks
+            while "next" not in order:
+                await asyncio.sleep(0.001)
+        order.append("closed")
+        await coming
+
+
+async def test_a_table_without_a_column_is_told_before_a_token_is_asked_for(postgres):
+    postgres.execute("DROP TABLE IF EXISTS async_rest_tokens")
+    postgres.execute(
+        "CREATE TABLE async_rest_tokens (key text PRIMARY KEY, version bigint, text text, written_at timestamptz)"
+    )
+    try:
+        with pytest.raises(ConfigurationError, match="expires_at"):
+            await store_of(address_of(postgres)).locked("older").__aenter__()
+    finally:
+        postgres.execute("DROP TABLE async_rest_tokens")
+
+
 async def test_what_is_written_under_the_lock_ends_it(postgres):
     store = store_of(address_of(postgres))
     async with store.locked("ended") as kept:

@@ -24,10 +24,10 @@ OK = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
 class Wire(asyncio.Transport):
     """Takes what is written; as full as it is told to be."""
 
-    def __init__(self, full_after: int = 0) -> None:
+    def __init__(self, full_after: int = 0, last: LastAnswer | None = None) -> None:
         super().__init__()
         self.full_after, self.written, self.is_aborted = full_after, 0, False
-        self.connection = Connection(10_000, LastAnswer(), lambda _: None, lambda _: None)
+        self.connection = Connection(10_000, last or LastAnswer(), lambda _: None, lambda _: None)
         self.connection.connection_made(self)
 
     def write(self, data) -> None:
@@ -89,6 +89,7 @@ async def test_a_connection_over_which_a_large_request_was_refused_is_not_kept()
         (b"HTTP/1.1 200 OK\r\n", True),
         (b"HTT", True),
         (b"HTTP/1.1 400 Bad\r\nContent-Length: x\r\n\r\n", True),
+        (b"HTTP/1.1 201 Bad\r\nContent-Length: x\r\n\r\n", True),
         (b"extra", False),
         (b"\0", False),
     ],
@@ -143,3 +144,15 @@ async def test_the_socket_of_a_connection_that_was_made_is_not_closed_under_it(m
         await opener._open_over(Socket())
     assert [wire.is_aborted for wire in wires] == [True] * is_made
     assert len(closed) == (not is_made)
+
+
+async def test_an_answer_that_is_as_the_one_before_needs_no_parser_whatever_connection_it_comes_over():
+    last = LastAnswer()
+    first, second = Wire(last=last), Wire(last=last)
+    for wire in (first, second):
+        coming = wire.connection.begin(HEAD, None)
+        wire.connection.data_received(OK)
+        assert (coming.result().status, coming.result().body) == (201, b"{}")
+    assert not hasattr(second.connection, "_parser")
+    second.connection.connection_lost(ConnectionResetError())
+    assert second.connection.status == 201

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -152,16 +151,17 @@ class PostgresStore:
     async def _run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
         """Do work with the connection: by prepared statements, or where a pooler changes sessions, in a transaction."""
         asyncpg = asyncpg_for(self._address)
-        of_poolers = (
+        of_sessions = (  # a pooler's, or an isolation's that is stricter than "read committed": transactions help
             asyncpg.InvalidSQLStatementNameError,
             asyncpg.DuplicatePreparedStatementError,
             asyncpg.ProtocolViolationError,
+            asyncpg.SerializationError,
         )
         async with self._turn:
             with self._table.translated():
                 try:
                     return await self._run_once(work)
-                except of_poolers:
+                except of_sessions:
                     if not self._keeps_session:
                         raise
                     self._keeps_session = False
@@ -172,11 +172,8 @@ class PostgresStore:
         try:
             if self._connection is None:
                 self._connection = await self._table.connect(keeps_session=self._keeps_session)
-            while True:
-                with suppress(asyncpg_for(self._address).SerializationError):
-                    async with together(self._connection, keeps_session=self._keeps_session):
-                        return await work(self._connection)
-                # Its isolation is stricter than "read committed": another task was faster, and this one asks again.
+            async with together(self._connection, keeps_session=self._keeps_session):
+                return await work(self._connection)
         except BaseException:
             connection, self._connection = self._connection, None
             if connection is not None:
