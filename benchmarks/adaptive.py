@@ -117,10 +117,10 @@ def _send_for(seconds: float, api: LimitedApi, concurrency: int | None) -> _Run:
 
 def _job(url: str, concurrency: int | None, folder: str) -> Job:
     endpoint = EndpointTemplate("items")
+    builder = RequestBuilder(endpoint=endpoint, method="POST", encode=encode, identity=Identity(), has_key=True)
     return Job(
         settings=ClientSettings(url),
-        build=RequestBuilder(endpoint=endpoint, method="POST", encode=encode, identity=Identity(), has_key=True).build,
-        source=RowSource(_WithoutEnd(), key=("id",), asked_for={"endpoint": endpoint.columns}),
+        source=RowSource(_WithoutEnd(), key=("id",), asked_for={"endpoint": endpoint.columns}, prepare=builder.prepare),
         retry=RequestRetry(),
         concurrency=concurrency,
         max_failures=1_000_000,

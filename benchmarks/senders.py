@@ -77,12 +77,13 @@ def deliver_from_memory(
     :return: the report.
     """
     template = EndpointTemplate("items")
-    build = RequestBuilder(endpoint=template, method="POST", encode=encode, identity=Identity(), has_key=True).build
+    builder = RequestBuilder(endpoint=template, method="POST", encode=encode, identity=Identity(), has_key=True)
     with tempfile.TemporaryDirectory(prefix="async-rest-bench-") as folder:
         job = Job(
             settings=ClientSettings(url, **of_connection),
-            build=build,
-            source=RowSource(InMemory(rows), key=("id",), asked_for={"endpoint": template.columns}),
+            source=RowSource(
+                InMemory(rows), key=("id",), asked_for={"endpoint": template.columns}, prepare=builder.prepare
+            ),
             retry=RequestRetry(),
             rate_limit=parse_rate_limit(rate_limit),
             concurrency=concurrency,

@@ -48,10 +48,9 @@ def _compare(way: str, count: int, stages: Stages, rounds: int, **arguments: Any
 def _single_stages(count: int, base_url: str) -> Stages:
     rows = rows_in_memory(count)
     items = _items(rows)
-    # Encoding is another stage, so here the body is ready.
-    ready = [Item(item.index, item.key, item.row, encode(item.payload), item.identity) for item in items]
-    build = _builder(bytes).build
-    requests = [build(item) for item in ready]
+    together = [items[start : start + 64] for start in range(0, count, 64)]  # as they are prepared
+    builder = _builder()
+    requests = builder.build(items)
 
     def account() -> None:
         recorder = _recorder()
@@ -62,8 +61,7 @@ def _single_stages(count: int, base_url: str) -> Stages:
     return {
         "read": lambda: _read(count),
         "make items, transform": lambda: _exhaust(_source(rows).open(None, lambda _: None)),
-        "encode": lambda: [encode(row) for row in rows],
-        "build requests": lambda: [build(item) for item in ready],
+        "encode, build requests": lambda: [builder.build(some) for some in together],
         "send": lambda: run(_send(base_url, requests)),
         "account": account,
     }
@@ -72,7 +70,7 @@ def _single_stages(count: int, base_url: str) -> Stages:
 def _bulk_stages(count: int, base_url: str) -> Stages:
     rows = rows_in_memory(count)
     items = _items(rows)
-    how = {"encode": encode, "retry": RequestRetry(), "key": ("id",), "request": _builder(encode).build_batch}
+    how = {"encode": encode, "retry": RequestRetry(), "key": ("id",), "request": _builder().build_batch}
     form = BatchForm(**in_bulk(), **how)
 
     def cut() -> Iterator[list[ItemBatch]]:
@@ -125,7 +123,7 @@ def _exhaust(chunks: Iterable[object]) -> None:
     deque(chunks, maxlen=0)
 
 
-def _builder(encode: Callable[[Any], bytes]) -> RequestBuilder:
+def _builder() -> RequestBuilder:
     template = EndpointTemplate("items")
     return RequestBuilder(endpoint=template, method="POST", encode=encode, identity=Identity(), has_key=True)
 

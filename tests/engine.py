@@ -77,13 +77,14 @@ def make_job(api, path, rows=250, **settings) -> Job:
         identity=Identity(("dag", "task"), ("start", "end")),
         has_key=True,
     )
+    prepare = settings.pop("prepare", builder.prepare)
+    chunks = rows if isinstance(rows, Rows) else Rows(rows)
+    source = settings.setdefault("source", RowSource(chunks, key=("id",), asked_for={"endpoint": ("id",)}))
+    if isinstance(source, RowSource) and "fetch" not in settings:
+        source.prepare = prepare
     return Job(
         **{
             "settings": ClientSettings(api.url),
-            "build": builder.build,
-            "source": RowSource(
-                rows if isinstance(rows, Rows) else Rows(rows), key=("id",), asked_for={"endpoint": ("id",)}
-            ),
             "retry": RequestRetry(max_attempts=1),
             "about": {"window_start": "start", "window_end": "end"},
             "folder": DeadLetterFolder(path, 1),
@@ -132,6 +133,16 @@ def make_bulk_job(api, path, batch, rows=250, *, transform=None, **settings) -> 
     return make_job(api, path, **{"source": source, "concurrency": 4, **settings})
 
 
+def prepared_by(build):
+    """Make the requests of items by a function: item -> request."""
+
+    def prepare(items):
+        for item in items:
+            item.request = build(item)
+
+    return prepare
+
+
 def counts(report):
     return [report[name] for name in ("read", "delivered", "failed", "unfinished")]
 
@@ -142,7 +153,7 @@ def replay_folder(api, path, batch=None, reasons=None, **settings):
     how = (JsonEncoder(), RequestRetry(), batch)
     origins = Origins([DeadLetterFolder(path)])
     replay = Replay(origins, only.matches, *how, unreadable_too=only.unreadable_too)
-    parts = {"source": replay, "build": replay.build, "folder": origins, "fingerprint": None, "max_failures": 1000}
+    parts = {"source": replay, "folder": origins, "fingerprint": None, "max_failures": 1000}
     return run(make_job(api, path, **parts, **settings))
 
 
@@ -310,7 +321,7 @@ def make_fetch_job(
     source = RowSource(chunks, whole_row_is_key=True, asked_for={"endpoint": ("id",)})
     table = Table(MemoryLoader(database))
     fetch = Fetch(plan=plan, rows=table, checkpoints=table)
-    return make_job(api, path, **{"build": None, "fetch": fetch, "source": source, "concurrency": 4, **settings})
+    return make_job(api, path, **{"fetch": fetch, "source": source, "concurrency": 4, **settings})
 
 
 def rows_of(seen, count=2):

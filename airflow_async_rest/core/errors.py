@@ -42,6 +42,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -120,6 +121,8 @@ class SendError(AsyncRestError):
     :ivar sent: whether a part of the request was written, so that the API may have acted on it.
     :ivar stale: whether it is only that a connection kept from an earlier request had ended meanwhile, and the request
         is one that may be sent again: no attempt at it was used up.
+    :ivar status: of the answer that had begun, 200 to 999; None where none had.
+    :ivar headers: of that answer, where all of them had come.
     """
 
     reason = "send"
@@ -128,6 +131,8 @@ class SendError(AsyncRestError):
         super().__init__(text)
         self.cause = cause
         self.sent = self.stale = False
+        self.status: int | None = None
+        self.headers: Mapping[str, str] | None = None
 
 
 class ConnectionFailedError(SendError):

@@ -17,7 +17,7 @@ from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.limits.limiter import MakeLimiter
 from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
-from airflow_async_rest.core.models import Item, Request
+from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.reading.source import Expected, RepeatedKeys, Source
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth
@@ -48,10 +48,9 @@ class Job:
 
     :param target: what goes where, for people to read: ``Delivering to PUT sensors/{id} at http://host``.
     :param about: what the report begins with: the window.
-    :param build: item -> request; None for a job that fetches.
     :param hidden: secrets in the endpoint, as requests spell them: dead letters have no plain ones.
     :param fetch: what is fetched, and where its rows go; None for a job that delivers.
-    :param source: the items.
+    :param source: the items, each with its request where it is delivered by itself.
     :param resuming: how the account of earlier tries is taken on; of the window's own dead letters, by ``Replaying``.
     :param expected: tells how many items there will be, or about, as soon as that is known.
     :param has_key: whether items have a key of their own; else the log warns.
@@ -78,7 +77,6 @@ class Job:
     """
 
     settings: ClientSettings
-    build: Callable[[Item], Request] | None = None
     hidden: tuple[str, ...] = ()
     fetch: Fetch | None = None
     source: Source[Item | ItemBatch]

@@ -83,7 +83,7 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    elapsed_seconds: float
+    elapsed_seconds: float = 0.0
     broken: SendError | None = None
     redaction: Redaction = field(default=_NO_SECRETS, repr=False, compare=False)
     may_be_cut: bool = False

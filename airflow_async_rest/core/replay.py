@@ -13,7 +13,7 @@ from airflow_async_rest.core.batches.gathering import Gathering
 from airflow_async_rest.core.encoding.chunk_sizes import CHUNK_BYTES
 from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.encoding.json_text import comes_back
-from airflow_async_rest.core.errors import ConfigurationError, EndpointError
+from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import skim, whole_batches
 from airflow_async_rest.core.letters.origins import Origins
@@ -150,12 +150,6 @@ class Replay:
         else:
             key = hashlib.blake2b(" ".join(keys).encode(), digest_size=16).hexdigest()
         return replace(requests[0], body=body, content_type=content_type, idempotency_key=key, verbatim=False)
-
-    def build(self, item: Item) -> Request:
-        """Return the request that an item was; those without one are settled before they are built."""
-        if item.request is None:
-            raise EndpointError("no request is kept in this dead letter")
-        return item.request
 
     def cancel(self) -> None:
         """Do nothing: reading a part is short."""

@@ -93,6 +93,7 @@ def row_job(
         asked_for={"endpoint": endpoint.columns},
         transform=_transform_of(sending),
         schema=_schema_of(sending, encode),
+        prepare=builder.prepare if sending.batch is None else None,
         redact=settings.redact,
         repeated=repeated,
     )
@@ -109,14 +110,12 @@ def row_job(
         source = BatchSource(rows, form, by_key=sending.order_by_key)
     can_resume = _can_resume(scope, log, replays=replay is not None)
     uri = scope.folder_uri(sending.dead_letter_path)
-    folder, build = open_folder(uri, scope.try_number), builder.build
+    folder = open_folder(uri, scope.try_number)
     if replay is not None:
-        source = again = _own_letters(Origins([folder]), replay, sending, hidden)
-        build = again.build
+        source = _own_letters(Origins([folder]), replay, sending, hidden)
     job = Job(
         settings=settings,
         log=log,
-        build=build,
         hidden=hidden,
         source=source,
         retry=sending.retry,
@@ -189,7 +188,6 @@ def replay_job(
     job = Job(
         settings=client_settings(hook, sending),
         log=log,
-        build=replay.build,
         source=replay,
         retry=sending.retry,
         target=f"Replaying {len(uris)} folder{'' if len(uris) == 1 else 's'} of dead letters to",

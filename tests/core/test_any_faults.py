@@ -126,7 +126,7 @@ class Story:
         how |= {"retry": retry, "concurrency": self.chance.choice([1, 4])}
         if only is not None:
             replay = Replay(Origins([folder]), only.can_replay, JsonEncoder(), retry, unreadable_too=True)
-            how |= {"source": replay, "build": replay.build, "resuming": REPLAYING}
+            how |= {"source": replay, "resuming": REPLAYING}
         if self.batch is None or only is not None:
             return make_job(self.api, self.disk.path, ROWS, response_check=lambda response: None, **how)
         return make_bulk_job(self.api, self.disk.path, self.batch, ROWS, response_check=lambda response: None, **how)

@@ -125,7 +125,7 @@ def deletes(api, path, **settings):
         identity=Identity(("dag", "task"), ("start", "end")),
         has_key=True,
     )
-    return make_job(api, path, build=builder.build, **settings)
+    return make_job(api, path, prepare=builder.prepare, **settings)
 
 
 def test_rows_that_were_in_flight_at_a_kill_are_there_already_in_the_retry(api, tmp_path):

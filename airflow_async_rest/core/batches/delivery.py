@@ -105,6 +105,13 @@ class BatchDelivery:
 
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
+        try:
+            await self._deliver_batch(batch)
+        except BaseException as error:
+            self._recorder.leave(batch.items, error)
+            raise
+
+    async def _deliver_batch(self, batch: ItemBatch) -> None:
         unsent = 0
         settled = list(filter(None, map(_settled_of, batch.items)))
         for outcome in settled:

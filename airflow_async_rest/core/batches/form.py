@@ -8,8 +8,9 @@ from airflow_async_rest.core.answers.formats import is_whole
 from airflow_async_rest.core.batches.batch import Batch, result_choices
 from airflow_async_rest.core.batches.formats import batch_format
 from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
-from airflow_async_rest.core.errors import ItemError, ResultsError, let_go
-from airflow_async_rest.core.models import MULTI_STATUS, NO_VALUES, DeadLetter, Item, ItemResult, Request, Response
+from airflow_async_rest.core.errors import ResultsError
+from airflow_async_rest.core.models import MULTI_STATUS, NO_VALUES, Item, ItemResult, Request, Response
+from airflow_async_rest.core.reading.prepared import prepare_all
 from airflow_async_rest.core.results.entries import is_success
 from airflow_async_rest.core.results.matching import SentIds
 from airflow_async_rest.core.results.reader import results_reader, sent_keys
@@ -18,9 +19,6 @@ from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import MAY_BE_CUT
 
 A_FUNCTION = "function"
-# Encoded by one call: more would hardly be faster. Of a chunk, an eighth at most, because it is copied meanwhile: where
-# a chunk has few rows, they are large.
-_TOGETHER, _SHARE_OF_CHUNK = 64, 8
 
 
 class BatchForm:
@@ -72,32 +70,15 @@ class BatchForm:
 
     def prepare(self, items: Sequence[Item]) -> None:
         """Encode each item's part of the body; one that has none is settled."""
-        waiting = [item for item in items if item.settled is None]
-        together = max(1, min(_TOGETHER, len(waiting) // _SHARE_OF_CHUNK))
-        for start in range(0, len(waiting), together):
-            self._prepare(waiting[start : start + together])
+        prepare_all(items, self._prepare, self._redact)
 
     def _prepare(self, items: Sequence[Item]) -> None:
-        try:
-            parts = self._format.parts(items)
-        except ItemError as error:
-            self._prepare_apart(items, error)
-            let_go(error)
-            return
-        for item, part in zip(items, parts, strict=True):
+        for item, part in zip(items, self._format.parts(items), strict=True):
             item.part = part
             if self._ids is not None:
                 item.sent = self._ids.take(item.payload)
             if not self._keeps_payloads:
                 item.row, item.payload = NO_VALUES, None
-
-    def _prepare_apart(self, items: Sequence[Item], error: ItemError) -> None:
-        """Prepare items one of which has no part: each by itself, and that one is settled."""
-        if len(items) > 1:
-            for item in items:
-                self._prepare([item])
-        else:
-            items[0].settled = DeadLetter.of(items[0], error.reason, detail=self._redact(str(error)))
 
     def build(self, items: Sequence[Item]) -> Request:
         """Build the request of prepared items. :raises ItemError: when it cannot be built."""

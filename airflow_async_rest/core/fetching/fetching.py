@@ -176,9 +176,7 @@ class Walk:
         except ItemError as error:
             let_go(error)
             self.rows = []
-            return self._exchange.unsent(
-                self.item, error.reason, str(error), attempts=self._attempts, request=self._request, fetch=True
-            )
+            return self._exchange.unread(self.item, error, self._request, self._attempts)
         return Delivered(self.item.index, self._attempts) if self.count else Skipped(self.item.index)
 
     def let_rows_go(self) -> None:

@@ -1,6 +1,5 @@
 """The middle of a try: everything that there is to send goes out, and is settled and written down as it comes."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -10,7 +9,6 @@ from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.batches.delivery import BatchDelivery
 from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.batches.split import Acceptance
-from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.fetching.fetching import Fetching
 from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.keeping.intervals import Writing
@@ -178,22 +176,12 @@ class _Settling:
 
     def delivering(self, exchange: Exchange, acceptance: Acceptance) -> tuple[Deliver, Finish | None]:
         """Make the function that delivers an item, or a batch; and what a worker does that finds no more of them."""
-        assert self._job.build is not None  # noqa: S101  (a job delivers or fetches)
         recorder, settle = self._recorder, self.settle
-        one_by_one = Delivery(self._job.build, exchange)
+        one_by_one = Delivery(exchange, settle, recorder.leave)
         in_batches = BatchDelivery(exchange=exchange, recorder=recorder, settle=settle, acceptance=acceptance)
 
-        async def deliver_taken(unit: Item | ItemBatch) -> None:
-            try:
-                if isinstance(unit, Item):
-                    settle(unit.settled or await one_by_one.deliver(unit))
-                else:
-                    await in_batches.deliver(unit)
-            except BaseException as error:
-                is_known = isinstance(error, AsyncRestError | asyncio.CancelledError)
-                items = [unit] if isinstance(unit, Item) else unit.items
-                recorder.leave(item.index for item in items if item.uncertain or not is_known)
-                raise
+        def deliver_taken(unit: Item | ItemBatch) -> Awaitable[None]:
+            return one_by_one.deliver(unit) if isinstance(unit, Item) else in_batches.deliver(unit)
 
         order = KeyOrder(deliver_taken) if self._job.order_by_key else None
         go_on = order.deliver if order else deliver_taken

@@ -90,7 +90,7 @@ class KeyOrder:
         """Put one aside. :return: False when there is no room for it."""
         if self._items_aside >= self._most_aside or self._bytes_aside >= _MOST_BYTES:
             return False
-        turn.bytes = sum(bytes_of([v] for v in item.row.values()) + len(item.part) for item in _items_of(turn.unit))
+        turn.bytes = sum(map(_bytes_of, _items_of(turn.unit)))
         self._count_aside(turn, 1)
         return True
 
@@ -115,6 +115,11 @@ class KeyOrder:
                 follower.begins.set_result(None)
         if self._ready or not self._not_done:
             self._news.set()
+
+
+def _bytes_of(item: Item) -> int:
+    body = item.request.body if item.request is not None else None
+    return bytes_of([value] for value in item.row.values()) + len(item.part) + len(body or b"")
 
 
 def _items_of(unit: Unit) -> list[Item]:

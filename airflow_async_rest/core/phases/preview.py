@@ -96,7 +96,7 @@ class Preview:
         if not sent:
             return
         try:
-            request = unit.form.build(sent) if isinstance(unit, ItemBatch) else self._build(unit)
+            request = unit.form.build(sent) if isinstance(unit, ItemBatch) else self._request_of(unit)
         except ItemError as error:
             let_go(error)
             self._note_failed(sent[0], error.reason, str(error))
@@ -104,12 +104,12 @@ class Preview:
         self.requests.append(_shown(self.job, request, payloads=self.payloads))
         self.first = self.first or request
 
-    def _build(self, item: Item) -> Request:
+    def _request_of(self, item: Item) -> Request:
         if self.job.fetch is not None:
             plan = self.job.fetch.plan
             return plan.builder.build(item, plan.pages.begin() if plan.pages else Page())
-        assert self.job.build is not None  # noqa: S101  (a job delivers or fetches)
-        return self.job.build(item)
+        assert item.request is not None  # noqa: S101  (its source has made it, or settled the item)
+        return item.request
 
     def _note_failed(self, item: Item, reason: str, why: str) -> None:
         if len(self.failed) < _MOST_FAILED:

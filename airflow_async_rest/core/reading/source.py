@@ -14,6 +14,7 @@ from airflow_async_rest.core.errors import ConfigurationError, ItemError, let_go
 from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Item, Skipped
 from airflow_async_rest.core.reading.passed_rows import PassedRows
 from airflow_async_rest.core.reading.payload_schema import PayloadSchema
+from airflow_async_rest.core.reading.prepared import Prepare, prepare_all
 
 Unit_co = TypeVar("Unit_co", covariant=True)
 Row = Mapping[str, Any]
@@ -141,6 +142,7 @@ class RowSource:
     :param in_braces: argument -> what is text there, in braces: a column of that name may have been meant.
     :param transform: the author's function: row -> payload, or None to skip the row.
     :param schema: what the payloads must be.
+    :param prepare: makes what is sent of items: their requests; None where somebody else does.
     :param redact: takes secrets out of what ``transform`` raises.
     :param repeated: is told every row's key.
     """
@@ -153,6 +155,7 @@ class RowSource:
     in_braces: Mapping[str, Sequence[str]] = field(default_factory=dict)
     transform: Callable[[dict[str, Any]], Any] | None = None
     schema: PayloadSchema | None = None
+    prepare: Prepare | None = None
     redact: Callable[[str], str] = str
     repeated: RepeatedKeys | None = None
 
@@ -189,6 +192,8 @@ class RowSource:
                 self._transform_items(items)
                 if self.schema is not None:
                     self._check_items(items, self.schema)
+                if self.prepare is not None:
+                    prepare_all(items, self.prepare, self.redact)
                 index += len(chunk)
                 yield items
         self._check_end(index, passed)

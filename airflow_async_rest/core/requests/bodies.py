@@ -19,7 +19,7 @@ from airflow_async_rest.core.spelling import hint
 
 BODY_FORMATS = ("json", "form", "text")
 AS_IS = (str, bytes, bytearray, memoryview)
-_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
+JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 _TEXT, _BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 Encode = Callable[[Any], bytes]
 
@@ -49,7 +49,7 @@ class BodyEncoder:
         self._header = find_header("Content-Type", headers or {})
         self._kind, self._charset = _kind_and_charset(self._header)
         self._is_utf_8 = codecs.lookup(self._charset).name in {"utf-8", "ascii"}
-        self._json = self._header if self._header and (body_format is None or self._kind == "json") else _JSON
+        self._json = self._header if self._header and (body_format is None or self._kind == "json") else JSON
 
     @property
     def content_type_of_rows(self) -> str | None:
@@ -85,7 +85,7 @@ class BodyEncoder:
             return self._header
         if not isinstance(payload, str):
             return _BYTES
-        return _JSON if self._body_format is None and _is_json(payload) else _TEXT
+        return JSON if self._body_format is None and _is_json(payload) else _TEXT
 
     def _form(self, payload: Any) -> bytes:
         if not isinstance(payload, Mapping):
@@ -181,7 +181,7 @@ def stored_body(request: Request) -> dict[str, Any]:
     kept: dict[str, Any] = {"payload": None}
     if request.body is None:
         return kept
-    if request.verbatim or request.content_type != _JSON:
+    if request.verbatim or request.content_type != JSON:
         kept["content_type"] = request.content_type
     if not request.verbatim:
         if comes_back(request.body):
@@ -203,7 +203,7 @@ def kept_payload(record: Mapping[str, Any]) -> Any:
 
 def kept_body(record: Mapping[str, Any], encode: Encode) -> Body | None:
     """Return the body that a dead letter keeps; None where the request had none."""
-    payload, content_type = kept_payload(record), record.get("content_type") or _JSON
+    payload, content_type = kept_payload(record), record.get("content_type") or JSON
     if record.get("body") in ("text", "base64"):
         return Body(payload.encode() if isinstance(payload, str) else payload, content_type, True)
     return None if payload is None else Body(encode(payload), content_type, False)

@@ -2,11 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
+from itertools import repeat
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -14,10 +15,10 @@ from uuid import UUID
 import orjson
 
 from airflow_async_rest.core.encoding.foreign_values import ValueText, decimal_text, is_missing, plain_value
-from airflow_async_rest.core.encoding.json_encoder import IP_TYPES, stable_bytes
+from airflow_async_rest.core.encoding.json_encoder import IP_TYPES, JsonEncoder, stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
-from airflow_async_rest.core.models import Item, Request
-from airflow_async_rest.core.requests.bodies import BodyEncoder
+from airflow_async_rest.core.models import NO_VALUES, Item, Request
+from airflow_async_rest.core.requests.bodies import JSON, BodyEncoder
 from airflow_async_rest.core.requests.templates import parse_template
 from airflow_async_rest.core.spelling import hint
 
@@ -168,7 +169,7 @@ class RequestBuilder:
     """Makes each item's request: the same item makes the same request, on every try.
 
     :param has_key: whether items have a key; else their position is used instead.
-    :param encode: payload -> JSON.
+    :param encode: makes JSON of payloads.
     :param body_format: and ``headers``: see :class:`~airflow_async_rest.core.requests.bodies.BodyEncoder`.
     :param sends_body: default: for every method but GET and DELETE.
     """
@@ -178,7 +179,7 @@ class RequestBuilder:
         *,
         endpoint: EndpointTemplate,
         method: str,
-        encode: Callable[[Any], bytes],
+        encode: JsonEncoder,
         identity: Identity,
         has_key: bool,
         sends_body: bool | None = None,
@@ -191,27 +192,38 @@ class RequestBuilder:
         self._encode = bodies.encode
         # Most payloads are rows, and most rows JSON.
         self._row_type = bodies.content_type_of_rows
-        self._encode_row = encode
+        self._encode_rows = encode.each
         self._sends_body = method not in _BODYLESS if sends_body is None else sends_body
         self._fixed = None if endpoint.columns else endpoint.render({})
         place = () if has_key else (identity.map_index,)
         self._seed = hashlib.blake2b(stable_bytes([*identity.scope, *identity.window, *place, method]), digest_size=16)
 
-    def build(self, item: Item) -> Request:
-        """Build the request of one item.
+    def prepare(self, items: Sequence[Item]) -> None:
+        """Make the request of each item, which its row and its payload need not be kept for then.
 
-        :raises ItemError: when the item has no JSON form or does not fill the endpoint.
+        :raises ItemError: when one of them has no JSON form or does not fill the endpoint.
         """
-        path, query = self._fixed or self._endpoint.render(item.row)
+        for item, request in zip(items, self.build(items), strict=True):
+            item.request, item.row, item.payload = request, NO_VALUES, None
+
+    def build(self, items: Sequence[Item]) -> list[Request]:
+        """Build the request of each item. :raises ItemError: see :meth:`prepare`."""
+        method, bodies = self._method, self._bodies(items)
+        targets = repeat(self._fixed) if self._fixed else [self._endpoint.render(item.row) for item in items]
+        requests = []
+        for item, (path, query), (body, content_type, verbatim) in zip(items, targets, bodies):  # noqa: B905
+            key = idempotency_key(self._seed, path, query, item.identity, body or b"")
+            requests.append(Request(method, path, query, body, key, content_type, verbatim))
+        return requests
+
+    def _bodies(self, items: Sequence[Item]) -> Iterable[tuple[bytes | None, str, bool]]:
+        """Make the body of each item, its content type, and whether that is verbatim."""
         if not self._sends_body:
-            key = idempotency_key(self._seed, path, query, item.identity, b"")
-            return Request(self._method, path, query, None, key)
-        if self._row_type is not None and type(item.payload) is dict:
-            body, content_type, verbatim = self._encode_row(item.payload), self._row_type, False
-        else:
-            body, content_type, verbatim = self._encode(item.payload)
-        key = idempotency_key(self._seed, path, query, item.identity, body)
-        return Request(self._method, path, query, body, key, content_type, verbatim)
+            return repeat((None, JSON, False))
+        payloads = [item.payload for item in items]
+        if self._row_type is not None and {dict}.issuperset(map(type, payloads)):
+            return zip(self._encode_rows(payloads), repeat(self._row_type), repeat(False))
+        return map(self._encode, payloads)
 
     def build_batch(self, items: Sequence[Item], body: bytes, content_type: str) -> Request:
         """Build the request of several items, whose endpoint has no placeholder."""

@@ -3,18 +3,18 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from airflow_async_rest.core.bounds import USUAL
-from airflow_async_rest.core.errors import ItemError, SendError, let_go
+from airflow_async_rest.core.errors import ItemError, SendError
 from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency, Places
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders, ToldLimit
-from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Delivered, Item, Outcome, Request, Response, Verdict
+from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Request, Response, Verdict
 from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.sending.auth import Auth, Signing
 from airflow_async_rest.core.sending.excerpts import Excerpts
@@ -340,49 +340,49 @@ class Exchange:
             uncertain=settled.uncertain,
         )
 
-    def unsent(
-        self,
-        item: Item,
-        reason: str,
-        detail: str,
-        *,
-        request: Request | None = None,
-        attempts: int = 0,
-        fetch: bool = False,
-    ) -> DeadLetter:
-        """Make the dead letter of an item that failed for what it is, or for what its answer is."""
-        settled = Settled(Judgment(Verdict.REFUSED, reason, detail), None, attempts)
-        return self.dead_letter(item, request, settled, fetch=fetch)
+    def unread(self, item: Item, error: ItemError, request: Request | None, attempts: int) -> DeadLetter:
+        """Make the dead letter of an item whose answer was wanted, and is none that can be taken.
+
+        :param request: the last one; None when none could be built.
+        """
+        settled = Settled(Judgment(Verdict.REFUSED, error.reason, str(error)), None, attempts)
+        return self.dead_letter(item, request, settled, fetch=True)
 
 
 class Delivery:
     """Delivers items one at a time; any number of workers share it.
 
-    :param build: item -> request; raises :class:`ItemError` when there is none.
+    :param settle: takes what became of an item.
+    :param leave: takes items that are not settled, and the error that ends them.
     """
 
-    def __init__(self, build: Callable[[Item], Request], exchange: Exchange) -> None:
-        self._build = build
+    def __init__(
+        self,
+        exchange: Exchange,
+        settle: Callable[[Outcome], None],
+        leave: Callable[[Sequence[Item], BaseException], None],
+    ) -> None:
         self._exchange = exchange
+        self._settle, self._leave = settle, leave
 
-    async def deliver(self, item: Item) -> Outcome:
-        """Deliver one item, or say why it could not be delivered.
+    async def deliver(self, item: Item) -> None:
+        """Deliver one item, and settle it; one that is settled already only that.
 
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
         try:
-            request = self._build(item)
-        except ItemError as error:
-            let_go(error)
-            return self._exchange.unsent(item, error.reason, str(error))
-        # They need not be kept until the answer is there: the request has them.
-        item.row = NO_VALUES
-        item.payload = None
-        try:
-            settled = await self._exchange.settle(request, item)
-        except asyncio.CancelledError:
-            item.uncertain |= self._exchange.sender.has_cut_off()
+            outcome: Outcome | None = item.settled
+            if outcome is None:
+                request = item.request
+                assert request is not None  # noqa: S101  (its source has made it, or settled the item)
+                settled = await self._exchange.settle(request, item)
+                if settled.delivered:
+                    outcome = Delivered(item.index, settled.attempts, settled.already_there)
+                else:
+                    outcome = self._exchange.dead_letter(item, request, settled)
+            self._settle(outcome)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                item.uncertain |= self._exchange.sender.has_cut_off()
+            self._leave((item,), error)
             raise
-        if settled.delivered:
-            return Delivered(item.index, settled.attempts, settled.already_there)
-        return self._exchange.dead_letter(item, request, settled)

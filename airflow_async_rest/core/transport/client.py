@@ -18,7 +18,7 @@ from airflow_async_rest.core.transport.direct import Direct
 from airflow_async_rest.core.transport.redirects import STATUSES
 from airflow_async_rest.core.transport.send_errors import is_handshake, proxy_credentials_error, send_error
 from airflow_async_rest.core.transport.tls import tls_context
-from airflow_async_rest.core.transport.transport import USER_AGENT, Attempt
+from airflow_async_rest.core.transport.transport import USER_AGENT
 
 if TYPE_CHECKING:
     from airflow_async_rest.core.transport.session.session import Session
@@ -93,50 +93,72 @@ class RestClient:
         """
         if not self._is_open:
             raise RuntimeError(_OUTSIDE)
-        attempt = Attempt()
         started = time.perf_counter()
         try:
             if self._direct is not None and (head := self._heads.written(request)) is not None:
-                answer = await self._direct.send(head, request.body, attempt)
+                response = await self._direct.send(head, request.body)
             else:
-                answer = await self._opened_session().send(request, attempt)
-            is_redirected = request.method == "GET" and answer.status in STATUSES
-            if is_redirected and not request.is_signed:
-                answer = await self._opened_session().follow(request, attempt, answer, self.before_redirect)
-            if answer.body and "Content-Encoding" in answer.headers:
-                encoding = joined(answer.headers, "Content-Encoding")
-                bound, by_close = self._settings.max_response_bytes, answer.ends_by_close
-                answer.body = decode_body(encoding, answer.body, bound, ends_by_close=by_close)
+                response = await self._opened_session().send(request)
+            if request.method == "GET" and response.status in STATUSES:
+                response, waited = await self._follow(request, response)
+                started += waited
+            if response.body and "Content-Encoding" in response.headers:
+                self._decode(response)
         except (OSError, ValueError, SendError) as error:
-            return self._broken(request, attempt, error, time.perf_counter() - started - attempt.waited_seconds)
+            return self._broken(request, error, time.perf_counter() - started)
         if self._proxy is not None:
-            self._check_proxy(answer.status)
-        seconds, settings = time.perf_counter() - started - attempt.waited_seconds, self._settings
-        may_be_cut = answer.ends_by_close and not settings.trust_close
-        signed = request if is_redirected and request.is_signed else None
-        return Response(
-            answer.status, answer.headers, answer.body, seconds, None, settings.redaction, may_be_cut, signed
-        )
+            self._check_proxy(response.status)
+        response.elapsed_seconds = time.perf_counter() - started
+        response.redaction = self._settings.redaction
+        if response.may_be_cut and self._settings.trust_close:
+            response.may_be_cut = False
+        return response
+
+    async def _follow(self, request: Request, response: Response) -> tuple[Response, float]:
+        """Follow a redirect, as far as one is. :return: the last answer, and how long its requests were waited for."""
+        if request.is_signed:
+            response.request = request
+            return response, 0.0
+        waited = 0.0
+
+        async def before() -> None:
+            nonlocal waited
+            if self.before_redirect is not None:
+                began = time.perf_counter()
+                await self.before_redirect()
+                waited += time.perf_counter() - began
+
+        return await self._opened_session().follow(request, response, before), waited
+
+    def _decode(self, response: Response) -> None:
+        """Undo an answer's content encoding. :raises AnswerUnreadableError: where that cannot be."""
+        encoding, bound = joined(response.headers, "Content-Encoding"), self._settings.max_response_bytes
+        try:
+            response.body = decode_body(encoding, response.body, bound, ends_by_close=response.may_be_cut)
+        except SendError as error:
+            error.status, error.headers = response.status, response.headers
+            raise
 
     def _check_proxy(self, status: int | None, error: BaseException | None = None) -> None:
         """Raise the error of a proxy that wants to know who asks."""
         if self._proxy is not None and not self._is_tunnelled and status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             raise proxy_credentials_error() from error
 
-    def _broken(self, request: Request, attempt: Attempt, error: BaseException, seconds: float) -> Response:
+    def _broken(self, request: Request, error: BaseException, seconds: float) -> Response:
         """Make what there is of an answer that an error has ended.
 
         :raises SendError: when there is nothing.
         """
-        status = attempt.status
-        self._check_proxy(status, error)
         failure = send_error(error)
-        if status is None:
-            failure.sent = attempt.sent and not is_handshake(failure)
+        if failure is not error:
+            failure.sent = isinstance(error, OSError)  # else nothing could be made of the request
+        self._check_proxy(failure.status, error)
+        if failure.status is None:
+            failure.sent &= not is_handshake(failure)
             has_key = bool(self._settings.idempotency_header)
-            failure.stale = attempt.stale and failure.sent and (has_key or request.method in IDEMPOTENT)
+            failure.stale &= failure.sent and (has_key or request.method in IDEMPOTENT)
             raise failure from (failure.__cause__ if failure is error else error)
-        return Response(status, attempt.headers or {}, b"", seconds, failure, self._settings.redaction)
+        return Response(failure.status, failure.headers or {}, b"", seconds, failure, self._settings.redaction)
 
     async def read_certificate(self) -> bytes | None:
         """Return the certificate of a server that is not trusted, as DER: no request is sent to it.
@@ -176,11 +198,28 @@ class Heads:
         # Of the last request that had headers of its own, and these in them: a token is the same for many.
         self._own: Mapping[str, str] = {}
         self._own_frames: dict[tuple[object, ...], _Frame] = {}
+        # What the last request was, but for its body and its key, and what is sent before these.
+        self._last: tuple[object, ...] = ()
+        self._begun: tuple[str, str] | None = None
 
     def written(self, request: Request) -> bytes | None:
         """Return what is sent before the body; None for a request that a session must look at."""
         body, key = request.body, request.idempotency_key
         content_type = "" if body is None else request.content_type
+        kind = request.method, content_type, request.verbatim, request.path, request.query, request.headers
+        if kind != self._last:
+            self._begun = self._begin(request, content_type)
+            # Of what its author may change, a copy.
+            self._last = kind if request.headers is None else (*kind[:-1], dict(request.headers))
+        if self._begun is None or not key.isprintable():
+            return None  # it is no request
+        head, key_name = self._begun
+        length_line = "" if body is None and request.method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
+        key_line = f"{key_name}{key}\r\n" if key_name else ""
+        return f"{head}{length_line}{key_line}\r\n".encode()
+
+    def _begin(self, request: Request, content_type: str) -> tuple[str, str] | None:
+        """Write what comes before the length, and the name of the key; None for what is no request."""
         kind: tuple[object, ...] = request.method, content_type, request.verbatim
         frames = self._frames
         if own := request.headers:
@@ -195,11 +234,9 @@ class Heads:
             target = f"{self._folder}{path}?{query}" if query else self._folder + path
         else:
             target = self._address.target(path, query)
-        if "#" in target or not (target.isprintable() and key.isprintable()):
-            return None  # it is no request
-        length_line = "" if body is None and request.method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
-        key_line = f"{frame.key}{key}\r\n" if frame.key else ""
-        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}\r\n".encode()
+        if "#" in target or not target.isprintable():
+            return None
+        return f"{frame.start}{target}{frame.headers}", frame.key
 
     def _with_own(self, kind: tuple[object, ...], request: Request) -> _Frame:
         """Write a request's own headers into the frame of all that have some of these names."""

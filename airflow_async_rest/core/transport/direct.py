@@ -12,20 +12,14 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from multidict import CIMultiDictProxy
 
 from airflow_async_rest.core.errors import SendError
+from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.connecting import Opener
 from airflow_async_rest.core.transport.content_encoding import too_large
 from airflow_async_rest.core.transport.link import PIECE_BYTES, Link
 from airflow_async_rest.core.transport.send_errors import broken_off, no_answer, no_http, request_timeout, unreadable
 from airflow_async_rest.core.transport.tls import tls_error
-from airflow_async_rest.core.transport.transport import (
-    WITHOUT_BODY,
-    Answer,
-    Attempt,
-    announces_body,
-    has_no_end,
-    headers_of,
-)
+from airflow_async_rest.core.transport.transport import WITHOUT_BODY, announces_body, has_no_end, headers_of
 
 # Servers and balancers close what nobody uses, most of them later than this.
 _KEPT_SECONDS = 15.0
@@ -62,21 +56,22 @@ class Direct:
         self._due: dict[Connection, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    async def send(self, head: bytes, body: bytes | None, attempt: Attempt) -> Answer:
+    async def send(self, head: bytes, body: bytes | None) -> Response:
         """Send one request and read its answer completely.
 
         :param head: all that stands before the body.
-        :param attempt: is told how far it has come.
-        :raises SendError: when there is no answer, or none that can be read.
+        :raises SendError: when there is no answer, or none that can be read; says how far it has come.
         """
         if self._free:  # what asyncio's semaphore does takes longer
             self._free -= 1
         else:
             await self._wait()
-        connection = outcome = None
+        connection: Connection | None = None
+        outcome: Response | SendError | None = None
+        now, is_open = self._loop.time(), False
         try:
-            connection = self._take_kept() or await self._opener.open()
-            attempt.sent = connection.is_open
+            connection = self._take_kept(now) or await self._opener.open()
+            is_open = connection.is_open
             coming = connection.begin(head, body)
             self._due[connection] = due = self._loop.time() + self._settings.request_timeout_seconds
             if self._timer is None:
@@ -91,11 +86,12 @@ class Direct:
                 self._free += 1
             if connection is not None:
                 self._due.pop(connection, None)
-                if not isinstance(outcome, Answer):
-                    self._give_up(connection, attempt)
+                if not isinstance(outcome, Response):
+                    self._give_up(connection)
         if isinstance(outcome, SendError):
+            outcome.sent, outcome.stale = is_open, connection.was_stale
+            outcome.status, outcome.headers = connection.status, connection.headers
             raise outcome
-        attempt.status, attempt.headers = outcome.status, outcome.headers
         if connection.end():
             self._kept.append(connection)
         return outcome
@@ -112,10 +108,10 @@ class Direct:
                 while self._open:
                     await asyncio.sleep(0)
 
-    def _take_kept(self) -> "Connection | None":
+    def _take_kept(self, now: float) -> "Connection | None":
         while self._kept:
             connection = self._kept.pop()
-            if connection.is_open and self._loop.time() - connection.kept_since < _KEPT_SECONDS:
+            if connection.is_open and now - connection.kept_since < _KEPT_SECONDS:
                 return connection
             connection.abort()
         return None
@@ -146,10 +142,9 @@ class Direct:
                 return
             connection.settle(request_timeout(self._settings))
 
-    def _give_up(self, connection: "Connection", attempt: Attempt) -> None:
+    def _give_up(self, connection: "Connection") -> None:
         connection.abort()
-        attempt.status, attempt.headers, attempt.stale = connection.status, connection.headers, connection.was_stale
-        if attempt.stale:  # the others have waited for as long
+        if connection.was_stale:  # the others have waited for as long
             for kept in self._kept:
                 kept.abort()
             self._kept.clear()
@@ -166,7 +161,7 @@ class LastAnswer:
     def __init__(self) -> None:
         self.lines: list[tuple[bytes, bytes]] = []
         self.headers = headers_of([])
-        self.whole = b"", 0, Answer(0, self.headers, b"")
+        self.whole = b"", 0, Response(0, self.headers, b"")
 
 
 class Connection(Link):
@@ -187,13 +182,13 @@ class Connection(Link):
     ) -> None:
         super().__init__(on_made, on_lost)
         self._most_bytes, self._last = most_bytes, last
-        self._coming: asyncio.Future[Answer | SendError] | None = None
+        self._coming: asyncio.Future[Response | SendError] | None = None
         self._is_long, self.kept_since = False, 0.0
         self._expect()
 
     def _expect(self) -> None:
         self._is_head = self._has_begun = self._may_go_on = self._is_answered = False
-        self._answer: Answer | None = None
+        self._answer: Response | None = None
         self._failure: SendError | None = None
         self._pieces: list[bytes] = []
         self.headers: CIMultiDictProxy[str] | None = None
@@ -211,7 +206,7 @@ class Connection(Link):
         self._size = self._silent = 0
         self._shown = b""
 
-    def begin(self, head: bytes, body: bytes | None) -> "asyncio.Future[Answer | SendError]":
+    def begin(self, head: bytes, body: bytes | None) -> "asyncio.Future[Response | SendError]":
         """Send a request. :return: what its answer will be, or why there is none."""
         self._coming = coming = self._loop.create_future()
         if self._end is not None:  # as soon as it was made
@@ -274,7 +269,7 @@ class Connection(Link):
         except HttpParserError as error:
             self._take_error(error, data)
         if (outcome := self._failure or self._answer) is not None:
-            if is_first and isinstance(outcome, Answer):
+            if is_first and isinstance(outcome, Response):
                 self._remember(outcome, data)
             self.settle(outcome)
             return
@@ -284,22 +279,22 @@ class Connection(Link):
             if self._silent > _MOST_HEAD_BYTES:
                 self.settle(unreadable(_TOO_MANY_HEADERS))
 
-    def _remember(self, answer: Answer, data: bytes) -> None:
+    def _remember(self, answer: Response, data: bytes) -> None:
         """Keep what was in front of an answer's body: where it comes again, it means the same."""
         head, end, body = data.partition(b"\r\n\r\n")
         if self._may_go_on and not self._is_head and answer.body == body:
-            self._last.whole = head + end, len(data), Answer(answer.status, answer.headers, b"")
+            self._last.whole = head + end, len(data), Response(answer.status, answer.headers, b"")
 
-    def _repeat(self, answer: Answer, body: bytes) -> None:
+    def _repeat(self, answer: Response, body: bytes) -> None:
         """Take an answer that is as the last one, but for the bytes of its body: a parser takes a tenth of a request.
 
         APIs say the same of most of what they take, and a date that is another one each second.
         """
         self._has_begun = self._may_go_on = True
-        self._answer = Answer(answer.status, answer.headers, body)
+        self._answer = Response(answer.status, answer.headers, body)
         self.settle(self._answer)
 
-    def outcome_of_end(self, cause: str, error: Exception | None) -> Answer | SendError:
+    def outcome_of_end(self, cause: str, error: Exception | None) -> Response | SendError:
         """Return what an answer is that ends with the connection; see :meth:`Link.outcome_of_end`."""
         if isinstance(error, ssl.SSLError) and not (self._has_begun or self.kept_since):
             return tls_error(error)  # else the two have understood each other before
@@ -310,9 +305,9 @@ class Connection(Link):
         status = self._parser.get_status_code()
         if cause or self.headers is None or not has_no_end(status, self.headers):
             return broken_off(cause or "the answer is not complete")
-        return Answer(status, self.headers, b"".join(self._pieces), ends_by_close=True)
+        return Response(status, self.headers, b"".join(self._pieces), may_be_cut=True)
 
-    def settle(self, outcome: Answer | SendError) -> None:
+    def settle(self, outcome: Response | SendError) -> None:
         """Take what the answer is, or why there is none."""
         coming, self._coming = self._coming, None
         if coming is not None and not coming.done():
@@ -368,7 +363,7 @@ class Connection(Link):
 
     def _complete(self, status: int, headers: CIMultiDictProxy[str]) -> None:
         pieces = self._pieces
-        self._answer = Answer(status, headers, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        self._answer = Response(status, headers, pieces[0] if len(pieces) == 1 else b"".join(pieces))
         self._may_go_on = self._parser.should_keep_alive()
 
     def _take_error(self, error: HttpParserError, data: bytes) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from airflow_async_rest.core.errors import SendError
+from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.transport.tls import unfinished_tls
-from airflow_async_rest.core.transport.transport import Answer
 
 PIECE_BYTES = 262_144
 
@@ -27,17 +27,17 @@ class Link(asyncio.Protocol):
         self._can_write = True
         self._is_answered = False
         self._written: asyncio.Future[None] | None = None
-        self._end: Answer | SendError | None = None
+        self._end: Response | SendError | None = None
         self.is_made = False
         self.is_open = True
         self.rest: memoryview | None = None
 
     @abstractmethod
-    def settle(self, outcome: Answer | SendError) -> None:
+    def settle(self, outcome: Response | SendError) -> None:
         """Take what the answer is, or why there is none."""
 
     @abstractmethod
-    def outcome_of_end(self, cause: str, error: Exception | None) -> Answer | SendError:
+    def outcome_of_end(self, cause: str, error: Exception | None) -> Response | SendError:
         """Return what an answer is that ends with the connection.
 
         :param cause: what ended it; empty for the server, in the way that says so.

@@ -1,8 +1,7 @@
-"""The seam to the network: what sends a request, whatever is below it; and what passes between the ways to send."""
+"""The seam to the network: what sends a request, whatever is below it; and what the ways to send have in common."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -36,38 +35,6 @@ class Transport(Protocol):
 
 # Settings, connections at most, and the job's headers -> the transport of one run; opened inside its event loop.
 OpenTransport = Callable[[ClientSettings, int, Mapping[str, str] | None], AbstractAsyncContextManager[Transport]]
-
-
-@dataclass(slots=True)  # a named tuple takes twice as long to make
-class Answer:
-    """What came back, read completely.
-
-    :param ends_by_close: whether nothing but the end of the connection says where the body ends.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    ends_by_close: bool = False
-
-
-@dataclass(slots=True)
-class Attempt:
-    """How far one request has come: what is known of it when it ends in an error.
-
-    :param sent: whether a part of it may have been written: it had a connection, or somebody else sends what a session
-        is to send, and tells nothing of connections.
-    :param status: of the answer that has begun, 200 to 999: not that of an interim one. None while it is not known.
-    :param headers: of that answer, once all of them have come.
-    :param stale: whether a connection that was kept from an earlier request ended before anything of the answer came.
-    :param waited_seconds: until the requests that redirects led to were allowed.
-    """
-
-    sent: bool = False
-    status: int | None = None
-    headers: Mapping[str, str] | None = None
-    stale: bool = False
-    waited_seconds: float = 0.0
 
 
 def headers_of(lines: list[tuple[bytes, bytes]]) -> CIMultiDictProxy[str]:

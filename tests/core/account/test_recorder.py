@@ -556,7 +556,7 @@ def test_nothing_is_kept_of_a_row_that_failed_once_it_is_written():
 def test_a_last_snapshot_tells_which_unfinished_rows_may_be_done(left, recorded, last, uncertain):
     checkpoint = Checkpoint("f", 10, "d", frozenset({3, 7}), {"read": 10}, ())
     recorder = recorder_of(resume=Resume(checkpoint, uncertain=frozenset({7, 9})), taken=[10])
-    recorder.leave(left)
+    recorder.leave([item(index, uncertain=index in left) for index in (3, 7, 10)], asyncio.CancelledError())
     for index in recorded:
         recorder.record(Delivered(index, 1))
     assert recorder.snapshot(last=last).uncertain == uncertain

@@ -127,7 +127,7 @@ def test_so_are_those_whose_values_make_no_address(api, tmp_path):
         endpoint=EndpointTemplate("x/{v}"), method="PUT", encode=JsonEncoder(), identity=Identity(), has_key=True
     )
     source = RowSource(LargeRows(with_gap), key=("id",), transform=lambda row: {"id": row["id"]})
-    job = make_job(api, tmp_path, source=source, build=builder.build, max_failures=ROWS)
+    job = make_job(api, tmp_path, source=source, prepare=builder.prepare, max_failures=ROWS)
     check(run(job, Store()), tmp_path)
 
 

@@ -81,7 +81,7 @@ def method_job(api, tmp_path, method, endpoint="x/{id}", rows=10, **settings):
         identity=Identity(("dag", "task"), ("start", "end")),
         has_key=True,
     )
-    return make_job(api, tmp_path, rows, build=builder.build, **{**SITTINGS, "max_failures": 1000, **settings})
+    return make_job(api, tmp_path, rows, prepare=builder.prepare, **{**SITTINGS, "max_failures": 1000, **settings})
 
 
 @pytest.mark.parametrize(("status", "split_on"), [(503, (503,)), (429, (429,)), (422, (422,))])

@@ -184,7 +184,7 @@ def test_a_batch_takes_no_text():
 )
 def test_a_dead_letter_keeps_the_very_body_and_its_content_type(tmp_path, body_format, payload, content_type):
     headers = {"Content-Type": content_type} if content_type else {}
-    build = RequestBuilder(
+    builder = RequestBuilder(
         endpoint=EndpointTemplate("x"),
         method="POST",
         encode=JsonEncoder(),
@@ -192,9 +192,9 @@ def test_a_dead_letter_keeps_the_very_body_and_its_content_type(tmp_path, body_f
         has_key=True,
         body_format=body_format,
         headers=headers,
-    ).build
+    )
     item = Item(0, 7, {}, payload, b"7")
-    request = build(item)
+    [request] = builder.build([item])
     folder = DeadLetterFolder(tmp_path, 1)
     folder.write([DeadLetter.of(item, "http_422", request=request)])
     [record] = folder.iter_records()
@@ -213,7 +213,7 @@ def test_the_key_of_a_request_is_of_the_body_alone():
     def key_of(payload, **how):
         item = Item(0, 7, {}, payload, b"7")
         settings = {"endpoint": EndpointTemplate("x"), "method": "POST", "encode": JsonEncoder(), "has_key": True}
-        return RequestBuilder(**settings, identity=Identity(), **how).build(item).idempotency_key
+        return RequestBuilder(**settings, identity=Identity(), **how).build([item])[0].idempotency_key
 
     assert key_of({"a": 1}) == key_of('{"a":1}') == key_of({"a": 1}, headers={"Content-Type": API})
     assert isinstance(Request("GET", "x", "", None, "k").content_type, str)

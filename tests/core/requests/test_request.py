@@ -90,7 +90,7 @@ def test_keys_are_those_of_earlier_versions(item_of, endpoint, key):
         identity=Identity(("d", "t"), ("a", "b")),
         has_key=True,
     )
-    assert builder.build(item_of(0, {"id": 7}, identity=b"7")).idempotency_key == key
+    assert builder.build([item_of(0, {"id": 7}, identity=b"7")])[0].idempotency_key == key
 
 
 @pytest.mark.parametrize(
@@ -166,11 +166,11 @@ def item(index=0, row_id=1, payload=None) -> Item:
 
 
 def key_of(made: Item | None = None, **parts) -> str:
-    return builder(**parts).build(made or item()).idempotency_key
+    return builder(**parts).build([made or item()])[0].idempotency_key
 
 
 def test_the_same_row_makes_the_same_request_again():
-    assert builder().build(item()) == builder().build(item())
+    assert builder().build([item()]) == builder().build([item()])
     assert key_of(item(index=7)) == key_of(item(index=8))
 
 
@@ -207,13 +207,13 @@ def test_keys_stay_the_same_from_one_release_to_the_next():
     [("POST", None, True), ("PATCH", None, True), ("DELETE", None, False), ("GET", None, False), ("DELETE", True, True), ("POST", False, False)],
 )  # fmt: skip
 def test_the_method_decides_whether_there_is_a_body(method, sends_body, has_body):
-    request = builder(method=method, sends_body=sends_body).build(item())
+    [request] = builder(method=method, sends_body=sends_body).build([item()])
     assert request.body == (b'{"id":1,"v":1}' if has_body else None)
 
 
 def test_a_payload_without_a_json_form_fails_its_item():
     with pytest.raises(EncodeError):
-        builder().build(item(payload={"v": float("nan")}))
+        builder().build([item(payload={"v": float("nan")})])
 
 
 @every_row("method", [*METHODS, *map(str.lower, METHODS)])

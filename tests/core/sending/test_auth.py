@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from aiohttp import web
-from engine import Store, counts, make_job, run
+from engine import Store, counts, make_job, prepared_by, run
 from limit_stores import MemoryServer, MemoryStore
 from tables import every_row
 from virtual_time import run_virtually
@@ -159,7 +159,7 @@ def test_no_token_is_a_failed_attempt_that_nobody_has_acted_on(api, tmp_path):
     api.answer = lambda seen: 409  # which after a lost answer would say that it is there
     retry = RequestRetry(max_attempts=2, backoff_base_seconds=0.001)
     build = lambda item: Request("PUT", f"_create/{item.index}", "", b"{}", "k")  # noqa: E731
-    report = run(make_job(api, tmp_path, 1, auth=Away(), retry=retry, build=build, max_failures=1))
+    report = run(make_job(api, tmp_path, 1, auth=Away(), retry=retry, prepare=prepared_by(build), max_failures=1))
     assert (report["reasons"], report["already_there"], len(api.seen)) == ({"http_409": 1}, 0, 1)
 
 

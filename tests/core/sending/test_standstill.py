@@ -40,7 +40,8 @@ class Source:
     async def next_unit(self):
         index = next(self.index)
         await asyncio.sleep(self.wait(index))
-        return Item(index, index, {}, None) if index < self.left else None
+        request = Request("PUT", str(index), "", None, "")
+        return Item(index, index, {}, None, request=request) if index < self.left else None
 
     def stop(self):
         self.left = 0
@@ -81,13 +82,17 @@ def outcome(api, *, rows=10_000, concurrency=16, retry=None, limit=None, wait=la
             excerpts=Excerpts(ClientSettings("http://api")),
             on_uncertain=lambda _: None,
         )
-        delivery = Delivery(lambda item: Request("PUT", str(item.index), "", None, ""), exchange)
 
-        async def deliver(item):
+        def settle(outcome):
+            recorder.record(outcome)
+            if isinstance(outcome, DeadLetter):
+                give_up_when_hopeless(outcome, recorder, "api")
+
+        delivery = Delivery(exchange, settle, recorder.leave)
+
+        def deliver(item):
             recorder.take(item)
-            recorder.record(settled := await delivery.deliver(item))
-            if isinstance(settled, DeadLetter):
-                give_up_when_hopeless(settled, recorder, "api")
+            return delivery.deliver(item)
 
         workers, stop = concurrency or MOST, StopSwitch()
         if kill_at is not None:

@@ -3,11 +3,10 @@
 import base64
 import hashlib
 import hmac
-from dataclasses import replace
 
 import pytest
 from aiohttp import web
-from engine import counts, make_job, run
+from engine import counts, make_job, prepared_by, run
 from tables import every_row
 
 from airflow_async_rest.core.errors import ConfigurationError
@@ -220,9 +219,8 @@ def test_a_signed_get_that_is_redirected_says_why_it_is_not_followed(api, tmp_pa
     api.answer = lambda seen: web.Response(status=302, headers={"Location": "/moved"}) if seen.path == "/x/0" else 200
     settings = ClientSettings(api.url)
     auth = Hmac(HmacFields(), "s3cret", "", settings.address, headers={})
-    job = make_job(api, tmp_path, 1, settings=settings, auth=auth, max_failures=1)
-    put = job.build
-    job = replace(job, build=lambda *row: replace(put(*row), method="GET", body=None))
+    get = prepared_by(lambda item: Request("GET", f"x/{item.key}", "", None, "k"))
+    job = make_job(api, tmp_path, 1, settings=settings, auth=auth, max_failures=1, prepare=get)
     assert counts(run(job)) == [1, 0, 1, 0]
     assert [seen.path for seen in api.seen] == ["/x/0"]
     kept = "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))

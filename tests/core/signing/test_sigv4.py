@@ -115,7 +115,7 @@ def test_whatever_is_in_path_and_query_the_signature_is_that_of_what_is_sent(api
         settings=settings,
         auth=auth_of(settings, Credentials(), service),
         source=RowSource(Values(values), key=("id",), asked_for={"endpoint": ("id",)}),
-        build=builder.build,
+        prepare=builder.prepare,
     )
     assert counts(run(job)) == [len(values), len(values), 0, 0]
     assert wrong == []

@@ -6,12 +6,12 @@ import ssl
 import pytest
 
 from airflow_async_rest.core.errors import AnswerUnreadableError, RequestTimeoutError, TlsError
+from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.connecting import Opener
 from airflow_async_rest.core.transport.direct import Connection, LastAnswer
 from airflow_async_rest.core.transport.link import PIECE_BYTES
 from airflow_async_rest.core.transport.send_errors import request_timeout
-from airflow_async_rest.core.transport.transport import Answer
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +69,7 @@ async def test_whoever_waits_for_the_server_to_take_a_body_is_told_of_its_end(pi
             wire.connection.connection_lost(ConnectionResetError("gone"))
         await asyncio.wait_for(writing, 60)
         assert coming.done()
-        assert isinstance(coming.result(), Answer) == (end == "answer")
+        assert isinstance(coming.result(), Response) == (end == "answer")
         assert isinstance(coming.result(), RequestTimeoutError) == (end == "time")
 
 

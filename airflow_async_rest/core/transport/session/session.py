@@ -5,8 +5,8 @@ import inspect
 import io
 import logging
 import ssl
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from airflow_async_rest.core.errors import SendError
-from airflow_async_rest.core.models import SUCCESSES, Request
+from airflow_async_rest.core.models import SUCCESSES, Request, Response
 from airflow_async_rest.core.requests.headers import joined
 from airflow_async_rest.core.requests.proxies import Proxy
 from airflow_async_rest.core.requests.settings import ClientSettings
@@ -24,14 +24,7 @@ from airflow_async_rest.core.transport.redirects import is_page, redirect_target
 from airflow_async_rest.core.transport.send_errors import connect_timeout
 from airflow_async_rest.core.transport.session.errors import had_connection, session_error
 from airflow_async_rest.core.transport.session.watched import CertificateReader, WatchedConnector, watched
-from airflow_async_rest.core.transport.transport import (
-    USER_AGENT,
-    WITHOUT_BODY,
-    Answer,
-    Attempt,
-    announces_body,
-    has_no_end,
-)
+from airflow_async_rest.core.transport.transport import USER_AGENT, WITHOUT_BODY, announces_body, has_no_end
 
 _MAX_REDIRECTS = 5
 # aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.
@@ -46,6 +39,20 @@ def _is_replaced() -> bool:
     """Return whether somebody else sends what a session is to send, as aioresponses: maybe before this is imported."""
     sends = getattr(aiohttp.ClientSession._request, "__code__", None)  # noqa: SLF001
     return sends is None or sends.co_filename != aiohttp.ClientSession.close.__code__.co_filename
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """How far one request has come: what is known of it when it ends in an error.
+
+    :param sent: whether a part of it may have been written: it had a connection, or somebody else sends it, and tells
+        nothing of connections.
+    :param status: of the answer, and ``headers`` those of it, once they have come.
+    """
+
+    sent: bool
+    status: int | None = None
+    headers: Mapping[str, str] | None = None
 
 
 class _EndedError(Exception):
@@ -121,35 +128,29 @@ class Session:
         """Whether somebody wants to see the requests that a session sends."""
         return _is_replaced() or bool(self._session.trace_configs)
 
-    async def send(self, request: Request, attempt: Attempt) -> Answer:
+    async def send(self, request: Request) -> Response:
         """Send one request and read its answer completely.
 
-        :param attempt: is told how far it has come.
-        :raises SendError: when there is no answer, or none that can be read.
+        :raises SendError: when there is no answer, or none that can be read; says how far it has come.
         :raises ValueError: of what is no request.
         """
-        return await self._ask(self._address.url(request.path, request.query), request, attempt)
+        return await self._ask(self._address.url(request.path, request.query), request)
 
-    async def follow(
-        self, request: Request, attempt: Attempt, answer: Answer, before: Callable[[], Awaitable[None]] | None
-    ) -> Answer:
+    async def follow(self, request: Request, answer: Response, before: Callable[[], Awaitable[None]]) -> Response:
         """Send a GET again where its answer redirects to, within the same host.
 
         :param before: awaited before each further request.
         :return: the last answer; of a request that ends on a page for people, the redirect that led there.
         """
         first = url = self._address.url(request.path, request.query)
-        redirect: Answer | None = None
+        redirect: Response | None = None
         for _ in range(_MAX_REDIRECTS):
             target = redirect_target(url, answer.status, answer.headers)
             if target is None:
                 break
             url, redirect = self._address.with_key(target), answer
-            if before is not None:
-                began = time.perf_counter()
-                await before()
-                attempt.waited_seconds += time.perf_counter() - began
-            answer = await self._ask(url, request, attempt)
+            await before()
+            answer = await self._ask(url, request)
         if redirect is not None and answer.status in SUCCESSES:
             encoding, accepted = joined(answer.headers, "Content-Encoding"), self._headers_of(request).get("Accept", "")
             body = decode_body(encoding, answer.body, self._settings.max_response_bytes)
@@ -157,8 +158,8 @@ class Session:
                 return redirect
         return answer
 
-    async def _ask(self, url: URL, request: Request, attempt: Attempt) -> Answer:
-        attempt.sent, attempt.status, attempt.headers = _is_replaced(), None, None
+    async def _ask(self, url: URL, request: Request) -> Response:
+        attempt = _Attempt(_is_replaced())
         watched.set(None)
         try:
             return await self._exchange(url, request, attempt)
@@ -168,7 +169,8 @@ class Session:
             failure = error
         raise self._failed(failure, attempt) from failure
 
-    def _failed(self, failure: Exception, attempt: Attempt) -> SendError:
+    def _failed(self, failure: Exception, attempt: _Attempt) -> SendError:
+        is_stale = False
         if (watch := watched.get()) is None:
             self._connector.clear_dns_cache()  # whoever had that name may have moved
             if type(failure) is TimeoutError and not attempt.sent:  # its time is shorter than the connection's
@@ -176,11 +178,13 @@ class Session:
         else:
             attempt.sent, attempt.status = True, attempt.status or watch.status
             is_end = isinstance(failure, aiohttp.ClientConnectionError)
-            attempt.stale = is_end and watch.uses > 1 and not watch.begins
-        attempt.sent &= had_connection(failure)
-        return session_error(failure, self._settings, self._proxy, answered=attempt.status is not None)
+            is_stale = is_end and watch.uses > 1 and not watch.begins
+        error = session_error(failure, self._settings, self._proxy, answered=attempt.status is not None)
+        error.sent, error.stale = attempt.sent and had_connection(failure), is_stale
+        error.status, error.headers = attempt.status, attempt.headers
+        return error
 
-    async def _exchange(self, url: URL, request: Request, attempt: Attempt) -> Answer:
+    async def _exchange(self, url: URL, request: Request, attempt: _Attempt) -> Response:
         headers = self._headers_of(request)
         headers.update(self._for_proxy)
         # Of a large one aiohttp would write all at once.
@@ -192,15 +196,15 @@ class Session:
             attempt.status, attempt.headers = came.status, came.headers
             read = await _read_within(self._settings.max_response_bytes, came.content)
         if (watch := watched.get()) is None:  # somebody else answers
-            return Answer(came.status, came.headers, read)
+            return Response(came.status, came.headers, read)
         watch.is_idle = True
         if came.status in WITHOUT_BODY and announces_body(came.headers):
             watch.abort()
         if not has_no_end(came.status, came.headers):
-            return Answer(came.status, came.headers, read)
+            return Response(came.status, came.headers, read)
         if watch.cause:
             raise aiohttp.ClientConnectionError(watch.cause)
-        return Answer(came.status, came.headers, read, ends_by_close=True)
+        return Response(came.status, came.headers, read, may_be_cut=True)
 
     async def read_certificate(self) -> bytes | None:
         """Return the certificate of a server that is not trusted, as DER: no request is sent to it.
