@@ -118,6 +118,7 @@ class Recorder:
         self._again: set[int] = set()  # was dead before, and is sent again
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
+        self._all_delivered = False  # all of the recent ones: one more is no news
         self._fetched: list[int] = []
         self.open_items = OpenItems(begin.bookmarks, begin.removed)
         self._sample = Sample(payloads=sample_payloads)
@@ -198,10 +199,12 @@ class Recorder:
         """
         self._pending.pop(outcome.index, None)
         if isinstance(outcome, Delivered):
-            self.totals.delivered += 1
-            self.totals.already_there += outcome.already_there
+            totals = self.totals
+            totals.delivered += 1
+            totals.already_there += outcome.already_there
             self.delivered_now += 1
-            self._note(failed=False)
+            if not self._all_delivered:
+                self._note(failed=False)
         elif isinstance(outcome, Skipped):
             self.totals.skipped += 1
         else:
@@ -250,13 +253,14 @@ class Recorder:
         self._note(failed=True, count=count)
 
     def _note(self, *, failed: bool, count: int = 1) -> None:
-        if not (failed or self._recent_failures) and len(self._recent) == _BREAKER_WINDOW:
-            return  # all of them were delivered: one more is no news
+        if self._all_delivered and not failed:
+            return
         for _ in range(min(count, _BREAKER_WINDOW)):
             if len(self._recent) == _BREAKER_WINDOW:
                 self._recent_failures -= self._recent[0]
             self._recent.append(failed)
             self._recent_failures += failed
+        self._all_delivered = not self._recent_failures and len(self._recent) == _BREAKER_WINDOW
 
     @property
     def mostly_failing(self) -> bool:

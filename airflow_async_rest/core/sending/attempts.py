@@ -72,8 +72,8 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         send = self.transport.send
         self._transmit = partial(self.concurrency.observe, send) if self.concurrency else send
-        granted, in_turn = self._send, partial(self._send, is_granted=False)
-        once = Signing(self.auth, self.limiter, granted, self.redaction).send if self.auth else in_turn
+        granted = partial(self._send, is_granted=True)
+        once = Signing(self.auth, self.limiter, granted, self.redaction).send if self.auth else self._send
         self._once = partial(self._in_place, self.concurrency.requests, once) if self.concurrency else once
         self._standstill = Standstill(self.retry, self.standstill_seconds)
         self._told_limit = ToldLimit(
@@ -122,7 +122,7 @@ class Sender:
         finally:
             places.release()
 
-    async def _send(self, request: Request, attempt: int, reason: str, *, is_granted: bool = True) -> Response:
+    async def _send(self, request: Request, attempt: int, reason: str, *, is_granted: bool = False) -> Response:
         if not is_granted:
             await self.limiter.acquire()
         if self._stopped or self._standstill.is_too_long:
