@@ -154,12 +154,12 @@ class Recorder:
 
     def take(self, item: Item) -> None:
         """Note that a row is on its way. Rows come in the order of their index."""
-        index = item.index
+        index, pending = item.index, self._pending
         if index in self._dead_before:
             self.totals.no_longer_failed(self._dead_before.pop(index))
             self._again.add(index)
             self._sample.remove(index)
-        elif index not in self._pending:  # pending already: an earlier try took it and did not finish it
+        elif index not in pending:  # pending already: an earlier try took it and did not finish it
             self._position = index + 1
             self.totals.read += 1
             if self._digest is not None:
@@ -167,7 +167,7 @@ class Recorder:
         if item.replayed:
             self._known_dead.add(index)
             self._again.add(index)
-        self._pending.setdefault(index, 0)
+        pending.setdefault(index, 0)
 
     def take_batch(self, items: Sequence[Item]) -> None:
         """Note that rows are on their way together. Batches come in the order of their rows."""

@@ -53,6 +53,9 @@ class Sender:
     :param quota_headers: in which the API may tell how many requests remain, beside ``RateLimit``.
     :param say: logs, once, what comes of that.
     :param standstill_seconds: how long there may be no progress before nothing more is sent.
+    :ivar send: sends a request when its turn has come. It is given the number of the attempt, and why the one before
+        failed; it raises :class:`~airflow_async_rest.core.errors.SendError` when there is no complete answer, and
+        :class:`~airflow_async_rest.core.errors.MostlyFailingError` when nothing has been answered for too long.
     """
 
     transport: Transport
@@ -67,6 +70,7 @@ class Sender:
     say: Callable[..., None] = lambda *_: None
     standstill_seconds: float = USUAL.standstill_seconds
     clock: Callable[[], float] = time.monotonic
+    send: Once = field(init=False)
 
     def __post_init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -74,7 +78,7 @@ class Sender:
         self._transmit = partial(self.concurrency.observe, send) if self.concurrency else send
         granted = partial(self._send, is_granted=True)
         once = Signing(self.auth, self.limiter, granted, self.redaction).send if self.auth else self._send
-        self._once = partial(self._in_place, self.concurrency.requests, once) if self.concurrency else once
+        self.send = partial(self._in_place, self.concurrency.requests, once) if self.concurrency else once
         self._standstill = Standstill(self.retry, self.standstill_seconds)
         self._told_limit = ToldLimit(
             self.limiter,
@@ -104,16 +108,6 @@ class Sender:
         """Wait until no request is in flight any more, after a stop. :param seconds: at most."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._all_ended.wait(), seconds)
-
-    def send(self, request: Request, attempt: int, reason: str = "") -> Awaitable[Response]:
-        """Send a request when its turn has come.
-
-        :param attempt: 1 for the first.
-        :param reason: why the one before failed.
-        :raises SendError: when there is no complete answer.
-        :raises MostlyFailingError: instead of sending, when nothing has been answered for too long.
-        """
-        return self._once(request, attempt, reason)
 
     async def _in_place(self, places: Places, once: Once, request: Request, attempt: int, reason: str) -> Response:
         await places.acquire()

@@ -125,7 +125,8 @@ class Standstill:
         :param sent_at: when it was asked: what was in flight when a pause began says nothing about its end.
         """
         self._progressed_at = now
-        self.failures, self.seconds = 0, 0.0
+        if self.failures:
+            self.failures, self.seconds = 0, 0.0
         if self._paused_at is not None and sent_at > self._paused_at:
             self._paused_at = None
 

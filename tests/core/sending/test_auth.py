@@ -300,7 +300,7 @@ def test_requests_that_wait_for_a_token_do_not_go_out_all_at_once():
         sender = Sender(
             transport=Transport(), limiter=limiter, auth=Slow(), retry=RequestRetry(), meter=Meter(), clock=clock
         )
-        await asyncio.gather(*(sender.send(Request("GET", "x", "", None, "k"), 1) for _ in range(40)))
+        await asyncio.gather(*(sender.send(Request("GET", "x", "", None, "k"), 1, "") for _ in range(40)))
 
     run_virtually(send_all())
     assert len(times) == 40
@@ -325,7 +325,7 @@ def test_what_is_signed_for_too_long_takes_another_turn(seconds, turns):
             transport=Transport(), limiter=limiter, auth=Slow(), retry=RequestRetry(), meter=Meter(), clock=clock
         )
         for _ in range(40):
-            await sender.send(Request("GET", "x", "", None, "k"), 1)
+            await sender.send(Request("GET", "x", "", None, "k"), 1, "")
         return limiter.granted
 
     assert run_virtually(send_all())[0] == turns
@@ -393,7 +393,7 @@ def test_a_day_is_charged_with_what_was_sent_and_not_with_what_waited_for_a_sign
             sender = Sender(
                 transport=Transport(), limiter=limiter, auth=make(), retry=RequestRetry(), meter=Meter(), clock=clock
             )
-            sending = [sender.send(Request("GET", "x", "", None, "k"), 1) for _ in range(40)]
+            sending = [sender.send(Request("GET", "x", "", None, "k"), 1, "") for _ in range(40)]
             await asyncio.gather(*sending, return_exceptions=True)
             assert limiter.granted == len(sent)
             if is_away:

@@ -122,7 +122,7 @@ async def test_a_redirect_that_waits_for_the_limit_is_not_waited_for_at_a_stop(a
         sender = Sender(
             transport=client, limiter=Held(), retry=RequestRetry(), meter=Meter(), on_pause=lambda seconds: None
         )
-        sending = asyncio.create_task(sender.send(request_of(method="GET", body=None), 1))
+        sending = asyncio.create_task(sender.send(request_of(method="GET", body=None), 1, ""))
         await waits.wait()
         assert sender.stop() == set()
         await sender.until_ended(60)  # at once

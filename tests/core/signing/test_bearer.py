@@ -224,7 +224,7 @@ async def rows_for(seconds, source, rate=(64, 1.0), ends=float):
 
     async def work():
         while loop.time() < seconds:
-            response = await sender.send(Request("GET", "x", "", None, "k"), 1)
+            response = await sender.send(Request("GET", "x", "", None, "k"), 1, "")
             answers.append((loop.time(), response.status))
 
     working = [asyncio.create_task(work()) for _ in range(64)]

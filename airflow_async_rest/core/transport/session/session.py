@@ -165,6 +165,9 @@ class Session:
             return await self._exchange(url, request, attempt)
         except _EndedError as ended:
             failure: Exception = ended.error
+        except SendError as error:  # of what was read
+            error.sent, error.status, error.headers = True, attempt.status, attempt.headers
+            raise
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = error
         raise self._failed(failure, attempt) from failure
