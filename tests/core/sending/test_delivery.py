@@ -199,7 +199,7 @@ async def test_what_is_not_accepted_becomes_a_dead_letter(api, bench, item_of, a
         ((503, "reset", 200), {"idempotency_header": None}, "POST", False),
         ((503, "reset", 200), {"idempotency_header": None}, "PATCH", False),
         (("reset", 503, 200), {}, "POST", False),
-        ((503, "hang", 200), {"request_timeout_seconds": 0.1}, "POST", False),
+        ((503, "hang", 200), {"request_timeout_seconds": 0.4}, "POST", False),
         ((503, "reset", "reset", 200), {}, "POST", False),
     ],
 )
