@@ -213,6 +213,14 @@ class Staging:
         query = f"SELECT count(*) FROM {self.table} WHERE {condition}"
         return int(self._connection.execute(text(query), binds).scalar_one())
 
+    def count_distinct(self, keys: Sequence[str]) -> int:
+        """Count the keys that rows have, NULL being one.
+
+        :param keys: columns in SQL.
+        """
+        query = f"SELECT COUNT(*) FROM (SELECT DISTINCT {', '.join(keys)} FROM {self.table}) found"
+        return int(self._connection.execute(text(query)).scalar_one())
+
     def places(self) -> list[int]:
         """Return the places of all rows, ascending."""
         query = f"SELECT {PLACE} FROM {self.table} ORDER BY {PLACE}"
