@@ -298,6 +298,9 @@ class Dialect:
 
     # ``schema`` ends in a dot, or is empty. It may be asked for once more if it waits. Empty: found without it.
     create_index: ClassVar[str] = "CREATE INDEX {index} ON {schema}{table} ({column})"
+    # Before staging tables are dropped by the transaction that merges them; raises where others read one. Empty: they
+    # are dropped by a separate transaction.
+    lock_to_drop: ClassVar[str] = ""
     # Whether it can wait; elsewhere it would end the transaction that needs it.
     is_indexed_late: ClassVar[bool] = False
     converters: ClassVar[Mapping[Kind, Callable[[Any], Any]]] = CONVERTERS

@@ -170,6 +170,12 @@ class Staging:
             self._set_parts([])
             self.most = 0
 
+    def drop_unless_read(self) -> None:
+        """Remove the table in the transaction that needs it no longer. :raises DBAPIError: when somebody reads it."""
+        tables = ", ".join(part.table for part in self._parts)
+        self._execute(self.dialect.lock_to_drop.format(tables=tables))
+        self.drop()
+
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Add rows. :return: those that are refused."""
         key = self._destination.plan.conflict_key

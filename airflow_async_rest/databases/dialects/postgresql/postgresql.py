@@ -103,6 +103,7 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
     create_index = "CREATE INDEX IF NOT EXISTS {index} ON {schema}{table} ({column})"
     # The driver reads no time that is infinite, before the year 1 or after 9999, and gives some as its own types.
     read_as_text = frozenset({Kind.AWARE_TIME, Kind.NAIVE_TIME, Kind.DATE, Kind.TIME_OF_DAY, Kind.OTHER, Kind.JSON})
+    lock_to_drop = "LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE NOWAIT"
     explains = True
     before_merge = "SET LOCAL synchronous_commit = on"
     check_deferred = "SET CONSTRAINTS ALL IMMEDIATE"
