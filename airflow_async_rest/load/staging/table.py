@@ -220,11 +220,14 @@ class Staging:
         return int(self._connection.execute(text(query), binds).scalar_one())
 
     def count_distinct(self, keys: Sequence[str]) -> int:
-        """Count the keys that rows have, NULL being one.
+        """Count the keys that rows have, NULL being one at most.
 
-        :param keys: columns in SQL.
+        :param keys: the columns of the conflict key, in SQL.
         """
         query = f"SELECT COUNT(*) FROM (SELECT DISTINCT {', '.join(keys)} FROM {self.table}) found"
+        if [self._destination.kind_of(name) for name in self._destination.plan.conflict_key] == [Kind.INTEGER]:
+            # PostgreSQL sorts them, in half the time of hashing; with texts it is the reverse.
+            query = f"SELECT COUNT(DISTINCT {keys[0]}) FROM {self.table}"
         return int(self._connection.execute(text(query)).scalar_one())
 
     def places(self) -> list[int]:
