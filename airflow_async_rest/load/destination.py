@@ -120,10 +120,12 @@ def _describe(connection: Connection, dialect: Dialect, plan: LoadPlan) -> Desti
     columns = tuple(_column(column, plan, dialect) for column in found.values())
     if plan.mode != UPSERT:
         return Destination(plan, columns, is_view=is_view)
+    nulls_are_equal = False
     if dialect.upsert is not Upsert.MERGE:  # which compares columns, and needs no index
-        _check_unique(inspector, plan, is_view=is_view)
-    key = (table, schema, plan.conflict_key)
-    nulls_are_equal, collations = dialect.nulls_are_equal(connection, *key), dialect.collations(connection, *key)
+        keys = dialect.unique_keys(inspector, table, schema)
+        _check_unique(keys, plan, is_view=is_view)
+        nulls_are_equal = keys[frozenset(plan.conflict_key)]
+    collations = dialect.collations(connection, table, schema, plan.conflict_key)
     return Destination(plan, columns, nulls_are_equal, collations, is_view)
 
 
@@ -195,13 +197,9 @@ def _named(argument: str, name: str | None, columns: Mapping[str, Any], made: Co
     )
 
 
-def _check_unique(inspector: Any, plan: LoadPlan, *, is_view: bool) -> None:
+def _check_unique(keys: Collection[frozenset[str]], plan: LoadPlan, *, is_view: bool) -> None:
     """Check that the conflict key is unique in the database, which is what its upsert goes by."""
-    where = {"table_name": plan.table, "schema": plan.schema}
-    unique = [inspector.get_pk_constraint(**where).get("constrained_columns", [])]
-    unique += [constraint["column_names"] for constraint in inspector.get_unique_constraints(**where)]
-    unique += [index["column_names"] for index in inspector.get_indexes(**where) if _is_of_all_rows(index)]
-    if set(plan.conflict_key) in [set(columns) for columns in unique]:
+    if frozenset(plan.conflict_key) in keys:
         return
     if is_view:
         raise ConfigurationError(
@@ -212,11 +210,4 @@ def _check_unique(inspector: Any, plan: LoadPlan, *, is_view: bool) -> None:
         f"conflict_key={list(plan.conflict_key)}: the table {plan.full_name} has no unique index of exactly these "
         f"columns, which an upsert needs: CREATE UNIQUE INDEX ... ON {plan.full_name} "
         f"({', '.join(plan.conflict_key)}), or name the columns of one that there is."
-    )
-
-
-def _is_of_all_rows(index: Mapping[str, Any]) -> bool:
-    """Return whether a unique index is of all rows: an upsert cannot use one of some."""
-    return bool(index.get("unique")) and not any(
-        option.endswith("_where") for option in index.get("dialect_options") or {}
     )

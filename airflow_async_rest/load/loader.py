@@ -281,14 +281,21 @@ class TableLoader:
 
     def commit(self, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
         """Make it durable, with the checkpoint. What is merged is staged no longer."""
+        is_over = state is not LoadState.STAGING and bool(self._staging.columns)
         with self._translated():
             self._register.save(self._open, checkpoint, state, loaded)
+            if (
+                is_over and self._dialect.lock_to_drop
+            ):  # a commit that drops a table waits for the disk: so only one does
+                with contextlib.suppress(DBAPIError), self._open.begin_nested():
+                    self._staging.drop_unless_read()
             self._open.commit()
-        if state is not LoadState.STAGING and self._staging.columns:
+        if is_over:
             self._is_filled = False
             with contextlib.suppress(Exception):  # the next try, or another load, removes it
-                self._staging.drop()
-                self._open.commit()
+                if self._staging.columns:
+                    self._staging.drop()
+                    self._open.commit()
 
     def rollback(self) -> None:
         """Undo what was not committed."""

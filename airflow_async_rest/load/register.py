@@ -20,7 +20,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    and_,
     delete,
     insert,
     inspect,
@@ -74,7 +73,7 @@ class Register:
             Column("updated_at", DateTime, nullable=False),
         )
         self._ours = self._table.c.load_id == load_id
-        self._owned = and_(self._ours, self._table.c.owner == mark)
+        self._change = update(self._table).where(self._ours, self._table.c.owner == mark)
         self._is_there = False  # as far as we have seen it
 
     def exists(self, connection: Connection) -> bool:
@@ -174,7 +173,7 @@ class Register:
         :raises LoadError: when another try has taken over.
         """
         values = values or {"updated_at": _now()}
-        if connection.execute(update(self._table).where(self._owned).values(**values)).rowcount != 1:
+        if connection.execute(self._change, values).rowcount != 1:
             raise LoadError(_TAKEN_OVER)
 
     def save(self, connection: Connection, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from engine import Database as Memory
 from engine import make_fetch_job, rows_of, run
-from loads import every_driver, placed
+from loads import SCHEMA, every_driver, placed
+from sqlalchemy import event
 
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError, StoppedError
 from airflow_async_rest.core.job import Fetch
@@ -144,6 +145,38 @@ def test_a_staging_table_that_nothing_counts_is_made_again(table):
     again.stage(placed([{"id": 2, "label": "b"}]))
     again.commit({}, LoadState.STAGING, 0)
     assert again.merge(first=False).loaded == 1
+
+
+@pytest.mark.parametrize("state", [LoadState.MERGED, LoadState.DONE])
+def test_what_is_merged_goes_from_the_staging_table_in_the_same_commit(postgresql, state):
+    postgresql.create("id {int}, label {text}")
+    loader = begun(postgresql)
+    loader.merge(first=True)
+    commits = []
+    event.listen(loader._engine, "commit", commits.append)
+    loader.commit({}, state, 1)
+    assert len(commits) == 1
+    assert (postgresql.staging_tables(), postgresql.rows()) == ([], [(1, "a")])
+
+
+def test_who_reads_a_staging_table_does_not_hold_up_the_rows(postgresql, postgres, monkeypatch):
+    postgresql.create("id {int}, label {text}")
+    loader = begun(postgresql)
+    [staging] = postgresql.staging_tables()
+    loader.merge(first=True)
+    drop, found = loader._staging.drop, []
+    with postgres.open() as reader:
+        reader.execute(f"SELECT 1 FROM {SCHEMA}.{staging}")
+
+        def drop_when_it_is_read():
+            found.extend(postgresql.rows())
+            reader.rollback()
+            drop()
+
+        monkeypatch.setattr(loader._staging, "drop", drop_when_it_is_read)
+        loader.commit({}, LoadState.DONE, 1)
+    assert found == [(1, "a")]
+    assert postgresql.staging_tables() == []
 
 
 def test_two_loads_into_one_table_do_not_meet(table):

@@ -80,7 +80,7 @@ def connection(server):
         yield connection
 
 
-def staging(connection, schema="sales", columns=COLUMNS, **plan):
+def staging(connection, schema="sales", columns=COLUMNS, repeated=0, **plan):
     made = Staging(
         "async_rest_stg_1",
         Destination(LoadPlan("things", schema, **plan), columns),
@@ -90,6 +90,7 @@ def staging(connection, schema="sales", columns=COLUMNS, **plan):
     if columns:
         made._set_parts([made._part(1, columns)])
     made.count = lambda *_, **__: 1  # as many as the driver says are moved
+    made.count_distinct = lambda _: made.most - repeated
     return made
 
 
@@ -179,9 +180,8 @@ def test_rows_are_merged_by_their_keys(server, connection):
     merging(connection, made).merge(first=True)
     assert server.statements[0] == "LOCK TABLE things IN SHARE ROW EXCLUSIVE MODE"
     assert server.statements[2] == (
-        'MERGE INTO things d USING (SELECT id, "DATE", "Mixed :x" FROM (SELECT id, "DATE", "Mixed :x", ROW_NUMBER() OVER '
-        '(PARTITION BY id, "DATE" ORDER BY async_rest_place DESC) AS async_rest_rank FROM async_rest_stg_1) latest WHERE '
-        '(async_rest_rank = 1 OR id IS NULL OR "DATE" IS NULL)) s ON (d.id = s.id AND d."DATE" = s."DATE") '
+        'MERGE INTO things d USING (SELECT id, "DATE", "Mixed :x" FROM async_rest_stg_1 WHERE 1 = 1) s '
+        'ON (d.id = s.id AND d."DATE" = s."DATE") '
         'WHEN MATCHED THEN UPDATE SET d."Mixed :x" = s."Mixed :x" '
         'WHEN NOT MATCHED THEN INSERT (id, "DATE", "Mixed :x") VALUES (s.id, s."DATE", s."Mixed :x")'
     )
@@ -193,10 +193,21 @@ def test_keys_alone_are_inserted_where_they_are_not(server, connection):
     assert server.statements[2].endswith("s ON (d.id = s.id) WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id)")
 
 
+def test_of_rows_with_one_key_all_but_the_last_are_taken_out_before(server, connection, monkeypatch):
+    monkeypatch.setattr(Staging, "look_at_sets", lambda self: 0)
+    made = staging(connection, schema=None, mode="upsert", conflict_key=("id", "DATE"), repeated=1)
+    merging(connection, made)._insert_all()
+    assert server.statements[0] == (
+        "DELETE FROM async_rest_stg_1 WHERE async_rest_place IN (SELECT async_rest_place FROM (SELECT async_rest_place, "
+        'ROW_NUMBER() OVER (PARTITION BY id, "DATE" ORDER BY async_rest_place DESC) AS async_rest_rank '
+        'FROM async_rest_stg_1 WHERE id IS NOT NULL AND "DATE" IS NOT NULL) ranked WHERE async_rest_rank > 1)'
+    )
+
+
 def test_rows_that_differ_are_merged_by_what_each_has(server, connection, monkeypatch):
     monkeypatch.setattr(Staging, "look_at_sets", lambda self: 0)
     columns = (*COLUMNS[:2], Column("status", Kind.TEXT, has_default=True), COLUMNS[2])
-    made = staging(connection, schema=None, mode="upsert", conflict_key=("id",), columns=columns)
+    made = staging(connection, schema=None, mode="upsert", conflict_key=("id",), columns=columns, repeated=1)
     merging(connection, made, "1110", "1001")._insert_all()
     *collapse, without, with_status, _ = [sql for sql in server.statements if "SAVEPOINT" not in sql]
     assert [sql.split(" (")[0] for sql in collapse] == [

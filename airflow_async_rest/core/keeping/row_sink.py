@@ -1,10 +1,9 @@
 """Where fetched rows go: what the engine asks of a database, and the rows that wait for it."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from itertools import count, repeat
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, overload
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
 
@@ -23,6 +22,39 @@ class PlacedRow(NamedTuple):
 
     place: int
     values: Mapping[str, Any]
+
+
+class PlacedRows(Sequence[PlacedRow]):
+    """Rows in two lists, which take a tenth of the time to be made that a tuple for each takes.
+
+    :ivar places: of the rows.
+    :ivar values: theirs: column -> value.
+    """
+
+    __slots__ = ("places", "values")
+
+    def __init__(self, places: Iterable[int] = (), values: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.places, self.values = list(places), list(values)
+
+    @classmethod
+    def of(cls, rows: Sequence[PlacedRow]) -> "PlacedRows":
+        """Return rows in this form."""
+        return rows if isinstance(rows, cls) else cls((row.place for row in rows), (row.values for row in rows))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[PlacedRow]:
+        return map(PlacedRow, self.places, self.values)
+
+    @overload
+    def __getitem__(self, number: int) -> PlacedRow: ...
+    @overload
+    def __getitem__(self, number: slice) -> "PlacedRows": ...
+    def __getitem__(self, number: int | slice) -> "PlacedRow | PlacedRows":
+        if isinstance(number, slice):
+            return PlacedRows(self.places[number], self.values[number])
+        return PlacedRow(self.places[number], self.values[number])
 
 
 class RefusedRow(NamedTuple):
@@ -189,7 +221,7 @@ class RowBuffer:
 
     def __init__(self, bounds: Bounds = USUAL) -> None:
         self._bounds = bounds
-        self._rows: list[PlacedRow] = []
+        self._rows = PlacedRows()
         self._bytes = self._bytes_out = 0  # of those that wait; and of those that were taken out last
         self._dropped: set[int] = set()  # items, since rows were taken out
         self._room = asyncio.Event()
@@ -211,32 +243,34 @@ class RowBuffer:
         :param size: bytes of the answers that they were in.
         :param first: number of the first one among the item's.
         """
-        # In half of a call's time.
-        placed = map(tuple.__new__, repeat(PlacedRow), zip(count(place_of(index, first)), rows))
-        self._add(list(placed), size * _BYTES_OF_ROWS if rows else 0)
+        place = place_of(index, first)
+        self._add(range(place, place + len(rows)), rows, size * _BYTES_OF_ROWS if rows else 0)
 
     def drop(self, index: int) -> None:
         """Drop an item's rows; also those that were taken out, when they are put back."""
-        self._rows = [row for row in self._rows if item_of(row.place)[0] != index]
+        self._rows = PlacedRows.of([row for row in self._rows if item_of(row.place)[0] != index])
         self._dropped.add(index)
 
     def put_back(self, rows: Sequence[PlacedRow]) -> None:
         """Add rows that were taken out."""
         left = [row for row in rows if item_of(row.place)[0] not in self._dropped] if self._dropped else rows
-        self._add(left, self._bytes_out if left else 0)
+        placed = PlacedRows.of(left)
+        self._add(placed.places, placed.values, self._bytes_out if left else 0)
 
-    def _add(self, rows: Sequence[PlacedRow], size: int) -> None:
-        self._rows += rows
+    def _add(self, places: Iterable[int], values: Iterable[Mapping[str, Any]], size: int) -> None:
+        rows = self._rows
+        rows.places += places
+        rows.values += values
         self._bytes += size
-        chunks = max(len(self._rows) / self._bounds.chunk_rows, self._bytes / self._bounds.chunk_bytes)
+        chunks = max(len(rows.places) / self._bounds.chunk_rows, self._bytes / self._bounds.chunk_bytes)
         if chunks >= 1:
             self.due.set()
         if chunks >= self._bounds.most_chunks:
             self._room.clear()
 
-    def take(self) -> list[PlacedRow]:
+    def take(self) -> PlacedRows:
         """Take all rows out."""
-        rows, self._rows = self._rows, []
+        rows, self._rows = self._rows, PlacedRows()
         self._bytes_out, self._bytes = self._bytes, 0
         self._dropped.clear()
         self.due.clear()

@@ -243,9 +243,16 @@ class Dialect:
         """Return what a table asks of its rows, where each refused statement costs all that its transaction did."""
         return ()
 
-    def nulls_are_equal(self, connection: Connection, table: str, schema: str | None, key: Sequence[str]) -> bool:
-        """Return whether two rows whose key is NULL have one key."""
-        return False
+    def unique_keys(self, inspector: Any, table: str, schema: str | None) -> Mapping[frozenset[str], bool]:
+        """Find the columns by which a table's rows are unique, all of them: an upsert cannot use an index of some.
+
+        :return: of each key, whether NULL equals NULL in it.
+        """
+        where = {"table_name": table, "schema": schema}
+        keys = [inspector.get_pk_constraint(**where).get("constrained_columns", [])]
+        keys += [constraint["column_names"] for constraint in inspector.get_unique_constraints(**where)]
+        keys += [index["column_names"] for index in inspector.get_indexes(**where) if _is_of_all_rows(index)]
+        return dict.fromkeys(map(frozenset, keys), False)
 
     def collations(
         self, connection: Connection, table: str, schema: str | None, key: Sequence[str]
@@ -291,6 +298,9 @@ class Dialect:
 
     # ``schema`` ends in a dot, or is empty. It may be asked for once more if it waits. Empty: found without it.
     create_index: ClassVar[str] = "CREATE INDEX {index} ON {schema}{table} ({column})"
+    # Before staging tables are dropped by the transaction that merges them; raises where others read one. Empty: they
+    # are dropped by a separate transaction.
+    lock_to_drop: ClassVar[str] = ""
     # Whether it can wait; elsewhere it would end the transaction that needs it.
     is_indexed_late: ClassVar[bool] = False
     converters: ClassVar[Mapping[Kind, Callable[[Any], Any]]] = CONVERTERS
@@ -363,3 +373,10 @@ class Dialect:
     def count_of(self, result: QueryResult) -> int:
         """Return how many rows a statement has inserted, updated or deleted."""
         return int(result.rowcount)
+
+
+def _is_of_all_rows(index: Mapping[str, Any]) -> bool:
+    """Return whether a unique index is of all rows: an upsert cannot use one of some."""
+    return bool(index.get("unique")) and not any(
+        option.endswith("_where") for option in index.get("dialect_options") or {}
+    )

@@ -93,11 +93,9 @@ class Merging:
         if not self._staging.sets.seen or len(self._staging.sets.any) == len(self._plan.conflict_key):
             return 0  # of keys alone, those that are there already are not counted as taken
         taken = self._loaded + refused
-        if self._staging.most <= taken or self._staging.count() <= taken:  # to count them takes a look at all
+        if self._staging.most <= taken:  # to count them takes a look at all
             return 0
-        if self._plan.mode == UPSERT:
-            self._take_out_repeated()
-        return max(0, self._staging.count() - self._loaded - refused)
+        return max(0, self._staging.count() - taken)
 
     def _is_window_empty(self) -> bool:
         if self._loaded:
@@ -182,7 +180,7 @@ class Merging:
         return [RefusedRow(row.place, row.values, f"{column} is {row.values.get(column)}, {outside}") for row in rows]
 
     def _insert_all(self) -> list[RefusedRow]:
-        if self._plan.mode == UPSERT and not self._moving.is_uniform:
+        if self._plan.mode == UPSERT:
             self._take_out_repeated()
         statements = self._moving.at_once()
         if len(statements) > 1 and not self._dialect.has_savepoints:
@@ -201,8 +199,6 @@ class Merging:
 
     def _refuse_known(self) -> list[RefusedRow]:
         """Remove the rows that a constraint refuses, which can be found all at once."""
-        if self._plan.mode == UPSERT and self._moving.is_uniform:
-            self._take_out_repeated()
         table, schema = self._plan.table, self._plan.schema
         refused: list[RefusedRow] = []
         for constraint in self._dialect.constraints(self._connection, table, schema):
@@ -221,8 +217,6 @@ class Merging:
 
     def _insert_what_it_takes(self) -> list[RefusedRow]:
         self._staging.index()
-        if self._plan.mode == UPSERT and self._moving.is_uniform:
-            self._take_out_repeated()
         try:  # rows may need each other, or replace what others need
             with self._connection.begin_nested():
                 refused = self._insert_by_halves(lambda: None)
@@ -257,6 +251,8 @@ class Merging:
         return [each for some in refused for each in some]
 
     def _take_out_repeated(self) -> None:
+        if self._staging.count_distinct(self._moving.keys) == self._staging.most:  # in half the time of what follows
+            return
         for statement in self._moving.take_out_repeated():
             self._run(statement, {})
         self._staging.look_at_sets()

@@ -45,7 +45,8 @@ class Moving:
         self._has_update_join = self._dialect.upsert is Upsert.UPDATE_JOIN
 
     @property
-    def _keys(self) -> list[str]:
+    def keys(self) -> list[str]:
+        """The columns of the key in SQL, as the destination compares them."""
         return [
             self._quote(name) + (f" COLLATE {self._collations[name]}" if name in self._collations else "")
             for name in self._plan.conflict_key
@@ -57,16 +58,16 @@ class Moving:
         return self._staging.sets.any == self._staging.sets.all
 
     def at_once(self) -> list[str]:
-        """Write the statements that move all rows; where they differ, no two have one key."""
+        """Write the statements that move all rows, of which no two have one key."""
         return self.of_columns(self._staging.sets.all) if self.is_uniform else self.in_parts()
 
     def of_columns(self, columns: Sequence[Column]) -> list[str]:
-        """Write the statements that move all rows, of which each has these columns; of each key the last one."""
+        """Write the statements that move all rows, of which each has these columns, and no two have one key."""
         if not columns:
             return []
         if self._plan.mode != UPSERT:
             return [self._insert(columns, [])]
-        rows = self._latest(columns)
+        rows = self._select(columns, ["1 = 1"])  # without any, SQLite takes ON CONFLICT for a condition of a join
         if not self._has_update_join:
             return [self._upsert(columns, rows)]
         names = self._staging.names(columns)
@@ -137,7 +138,7 @@ class Moving:
         into = f"INSERT INTO {self._into} ({self._staging.names(columns)}) {rows}"
         if self._has_on_conflict:
             sets = ", ".join(f"{name} = excluded.{name}" for name in names)
-            return f"{into} ON CONFLICT ({', '.join(self._keys)}) " + (
+            return f"{into} ON CONFLICT ({', '.join(self.keys)}) " + (
                 f"DO UPDATE SET {sets}" if names else "DO NOTHING"
             )
         changed = self._dialect.merges_into
@@ -168,10 +169,10 @@ class Moving:
         changed = [column for column in part.columns if column.name not in self._plan.conflict_key]
         into = f"INSERT INTO {self._into} AS d ({self._staging.names(part.columns)}) {rows}"
         if not changed:
-            return f"{into} ON CONFLICT ({', '.join(self._keys)}) DO NOTHING"
+            return f"{into} ON CONFLICT ({', '.join(self.keys)}) DO NOTHING"
         new = ", ".join(self._value(column, "excluded", "d", f"n.{SETS}") for column in changed)
         mine = f"SELECT {new} FROM {self._staging.table} AS n WHERE {self._is_excluded(part.conditions, conditions)}"
-        return f"{into} ON CONFLICT ({', '.join(self._keys)}) DO UPDATE SET ({self._staging.names(changed)}) = ({mine})"
+        return f"{into} ON CONFLICT ({', '.join(self.keys)}) DO UPDATE SET ({self._staging.names(changed)}) = ({mine})"
 
     def _is_new(self, row: str) -> str:
         return f"NOT EXISTS (SELECT 1 FROM {self._into} AS e WHERE {self._same('e', row)})"
@@ -197,23 +198,12 @@ class Moving:
 
     def _same(self, one: str, other: str) -> str:
         equal = "IS NOT DISTINCT FROM" if self._nulls_are_equal else "="
-        return " AND ".join(f"{one}.{key} {equal} {other}.{key}" for key in self._keys)
+        return " AND ".join(f"{one}.{key} {equal} {other}.{key}" for key in self.keys)
 
     @property
     def _has_key(self) -> list[str]:
         """Conditions of rows that can have the key of others: NULL is no key, and equals no other, as a rule."""
-        return [] if self._nulls_are_equal else [f"{key} IS NOT NULL" for key in self._keys]
-
-    def _ranked(self, columns: Sequence[Column | str]) -> str:
-        """Write the query that numbers each key's rows from the last one, by the order of items and of their rows."""
-        rank = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(self._keys)} ORDER BY {PLACE} DESC) AS {_RANK}"
-        return self._select([*columns, rank], [])
-
-    def _latest(self, columns: Sequence[Column]) -> str:
-        is_last = f"{_RANK} = 1"
-        if not self._nulls_are_equal:
-            is_last += "".join(f" OR {key} IS NULL" for key in self._keys)
-        return f"SELECT {self._staging.names(columns)} FROM ({self._ranked(columns)}) latest WHERE ({is_last})"
+        return [] if self._nulls_are_equal else [f"{key} IS NOT NULL" for key in self.keys]
 
     def take_out_repeated(self) -> list[str]:
         """Write the statements that leave one row of each key staged: that of its rows one after the other.
@@ -242,13 +232,15 @@ class Moving:
         return f"EXISTS ({there}) OR EXISTS ({before})"
 
     def _keep_last(self) -> list[str]:
-        of_key = " AND ".join([f"{_RANK} > 1", *self._has_key])
-        repeated = f"SELECT {PLACE} FROM ({self._ranked([PLACE, *self._keys])}) ranked WHERE {of_key}"
+        # From the last one, by the order of items and of their rows.
+        rank = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(self.keys)} ORDER BY {PLACE} DESC) AS {_RANK}"
+        ranked = self._select([PLACE, rank], self._has_key)
+        repeated = f"SELECT {PLACE} FROM ({ranked}) ranked WHERE {_RANK} > 1"
         return [f"DELETE FROM {self._staging.table} WHERE {PLACE} IN ({repeated})"]
 
     def _collapse(self) -> list[str]:
         """Make one row of each key that several have: of each column, the last value that any of them has."""
-        table, of_key = self._staging.table, f"PARTITION BY {', '.join(self._keys)}"
+        table, of_key = self._staging.table, f"PARTITION BY {', '.join(self.keys)}"
         counted = self._select([PLACE, f"COUNT(*) OVER ({of_key}) AS {_RANK}"], [f"{PLACE} >= 0", *self._has_key])
         repeated = f"{PLACE} IN (SELECT {PLACE} FROM ({counted}) counted WHERE {_RANK} > 1)"
         statements = [self._unite(part, of_key, repeated) for part in self._staging.parts]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from airflow_async_rest.core.keeping.row_sink import PlacedRow, RefusedRow
+from airflow_async_rest.core.keeping.row_sink import PlacedRow, PlacedRows, RefusedRow
 from airflow_async_rest.databases.dialects.dialect import Batches, Dialect
 from airflow_async_rest.databases.names import quoted
 from airflow_async_rest.databases.values.column_values import text_of
@@ -64,12 +64,12 @@ class Filling:
 
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Add rows to what the transaction has done. :return: those that are refused."""
-        self._marks = self.sets.of_rows([row.values for row in rows])
+        self._marks = self.sets.of_rows(PlacedRows.of(rows).values)
         faults = {mark: self._fault(mark) for mark in self._marks.values()}
         wrong: list[tuple[PlacedRow, str]] = []
         if any(faults.values()):
-            wrong = [(row, fault) for row in rows if (fault := faults[self._mark(row)])]
-            rows = [row for row in rows if not faults[self._mark(row)]]
+            wrong = [(row, fault) for row in rows if (fault := faults[self._mark(row.values)])]
+            rows = [row for row in rows if not faults[self._mark(row.values)]]
         if self.dialect.null_refused:
             rows = self._without_nulls(rows, wrong)
         self.sets.see(mark for mark, fault in faults.items() if not fault)
@@ -91,14 +91,14 @@ class Filling:
                 rows = [row for row in rows if row.place not in with_null]
         return rows
 
-    def _mark(self, row: PlacedRow) -> str:
+    def _mark(self, values: Mapping[str, Any]) -> str:
         if len(self._marks) == 1:  # in whatever order a row has its keys
             return next(iter(self._marks.values()))
-        return self._marks[tuple(row.values)]
+        return self._marks[tuple(values)]
 
-    def _marks_of(self, rows: Sequence[PlacedRow]) -> set[str]:
+    def _marks_of(self, rows: PlacedRows) -> set[str]:
         distinct = set(self._marks.values())
-        return distinct if len(distinct) == 1 else set(map(self._mark, rows))
+        return distinct if len(distinct) == 1 else set(map(self._mark, rows.values))
 
     def _fault(self, mark: str) -> str:
         """Say what a row lacks that it cannot be loaded without; empty: nothing."""
@@ -143,33 +143,33 @@ class Filling:
 
         :param told: gets those that the database refuses while it takes the others.
         """
-        marks = self._marks_of(rows)
+        placed = PlacedRows.of(rows)
+        marks = self._marks_of(placed)
         has = self.sets.columns_in(marks)
         for part in self.parts:
             own = part.those_of(has)
             if own or part.number == 1:
                 columns = [Column(part.place, Kind.OURS), *own, *[_SETS_COLUMN] * (part.number == 1)]
                 names = ", ".join(quoted(column.name, self.connection.dialect) for column in columns)
-                batches = self._iter_batches(rows, own, marks, with_sets=part.number == 1)
+                batches = self._iter_batches(placed, own, marks, with_sets=part.number == 1)
                 refused = self.dialect.stage(
                     self.connection, f"{part.table} ({names})", columns, batches, are_whole=len(self.parts) == 1
                 )
                 told += [(rows[number], message) for number, message in refused]
 
     def _iter_batches(
-        self, rows: Sequence[PlacedRow], columns: Sequence[Column], marks: Collection[str], *, with_sets: bool
+        self, rows: PlacedRows, columns: Sequence[Column], marks: Collection[str], *, with_sets: bool
     ) -> Batches:
         """Yield rows, some at a time, as columns: the place, the values, and perhaps the set of columns."""
-        for start in range(0, len(rows), _AT_A_TIME):
-            some = rows[start : start + _AT_A_TIME]
-            places, values = zip(*some, strict=True)
+        for start in range(0, len(rows.places), _AT_A_TIME):
+            places, values = rows.places[start : start + _AT_A_TIME], rows.values[start : start + _AT_A_TIME]
             batch: list[Sequence[Any]] = [places]
             if len(marks) == 1:  # all have all of these columns
                 batch += [list(map(itemgetter(column.name), values)) for column in columns]
             else:
                 batch += [[row.get(column.name) for row in values] for column in columns]
             if with_sets:
-                batch.append([*marks] * len(some) if len(marks) == 1 else list(map(self._mark, some)))
+                batch.append([*marks] * len(places) if len(marks) == 1 else list(map(self._mark, values)))
             yield batch
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_async_rest.core.account.report import RowTotals
 from airflow_async_rest.core.bounds import USUAL
-from airflow_async_rest.core.keeping.row_sink import PlacedRow, RowBuffer, item_of, place_of
+from airflow_async_rest.core.keeping.row_sink import PlacedRow, PlacedRows, RowBuffer, item_of, place_of
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +29,16 @@ async def test_what_was_added_is_taken_once():
     buffer = RowBuffer()
     buffer.add(3, rows(2), 20)
     buffer.put_back([PlacedRow(9, {"n": 9})])
-    assert buffer.take() == [(place_of(3, 0), {"n": 0}), (place_of(3, 1), {"n": 1}), (9, {"n": 9})]
-    assert buffer.take() == []
+    assert list(buffer.take()) == [(place_of(3, 0), {"n": 0}), (place_of(3, 1), {"n": 1}), (9, {"n": 9})]
+    assert list(buffer.take()) == []
+
+
+async def test_rows_in_two_lists_are_what_they_are_one_by_one():
+    one_by_one = [PlacedRow(place, {"n": place}) for place in range(5)]
+    placed = PlacedRows.of(one_by_one)
+    assert PlacedRows.of(placed) is placed
+    assert (len(placed), list(placed), placed[-1]) == (5, one_by_one, one_by_one[-1])
+    assert (list(placed[1:3]), bool(placed[9:])) == (one_by_one[1:3], False)
 
 
 async def test_a_chunk_is_due_and_ten_leave_no_room():

@@ -10,6 +10,7 @@ from loads import WINDOW, every_driver, placed
 
 from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 from airflow_async_rest.core.keeping.row_sink import LoadState
+from airflow_async_rest.load.merging.moving import Moving
 from airflow_async_rest.windows import Window, parse_instant
 
 REPLACE = {"load_mode": "replace_window", "window_column": "at"}
@@ -158,6 +159,17 @@ def test_of_rows_with_one_key_the_later_one_counts_in_whatever_order_they_are_st
     assert loader.merge(first=True).loaded == 3
     loader.commit({}, LoadState.DONE, 3)
     assert database.rows() == [(1, "later"), (2, "later"), (3, "only")]
+
+
+@pytest.mark.parametrize("ids", [[1, 2, 3], [1, 2, 1]], ids=["each has its own key", "two have one"])
+def test_rows_are_compared_with_each_other_only_where_two_have_one_key(database, ids, monkeypatch):
+    compared, numbered = [], Moving.take_out_repeated
+    monkeypatch.setattr(Moving, "take_out_repeated", lambda self: compared.append(1) or numbered(self))
+    database.create("id {int} PRIMARY KEY, label {text}")
+    rows = [{"id": id_, "label": f"{place}"} for place, id_ in enumerate(ids)]
+    assert database.load(rows, **UPSERT).loaded == len(set(ids))
+    assert database.rows() == sorted({row["id"]: row["label"] for row in rows}.items())
+    assert bool(compared) is (ids == [1, 2, 1])
 
 
 @every_driver

@@ -103,6 +103,7 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
     create_index = "CREATE INDEX IF NOT EXISTS {index} ON {schema}{table} ({column})"
     # The driver reads no time that is infinite, before the year 1 or after 9999, and gives some as its own types.
     read_as_text = frozenset({Kind.AWARE_TIME, Kind.NAIVE_TIME, Kind.DATE, Kind.TIME_OF_DAY, Kind.OTHER, Kind.JSON})
+    lock_to_drop = "LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE NOWAIT"
     explains = True
     before_merge = "SET LOCAL synchronous_commit = on"
     check_deferred = "SET CONSTRAINTS ALL IMMEDIATE"
@@ -220,9 +221,10 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
             type_ = type_.data_type
         return Kind.TIME_OF_DAY if isinstance(type_, types.Time) and not type_.timezone else super().kind_of(type_)
 
-    def nulls_are_equal(self, connection: Connection, table: str, schema: str | None, key: Sequence[str]) -> bool:
-        """Return whether two rows whose key is NULL have one key."""
-        return catalogue.nulls_are_equal(connection, table, schema, key)
+    def unique_keys(self, inspector: Any, table: str, schema: str | None) -> Mapping[frozenset[str], bool]:
+        """Find the columns by which a table's rows are unique, by one short query."""
+        found = catalogue.unique_keys(inspector.bind, table, schema)
+        return super().unique_keys(inspector, table, schema) if found is None else found
 
     def stage(
         self, connection: Connection, into: str, columns: Sequence[Column], batches: Batches, *, are_whole: bool
