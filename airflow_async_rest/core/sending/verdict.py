@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from airflow_async_rest.core.errors import AnswerUnreadableError, ProxyCredentialsError, SendError, let_go
 from airflow_async_rest.core.limits.pauses import requested_pause
+from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders
 from airflow_async_rest.core.models import MULTI_STATUS, SUCCESSES, Request, Response, Verdict
 from airflow_async_rest.core.sending.retry import RequestRetry
 
@@ -57,7 +58,12 @@ _UNREAD = Judgment(
 
 
 def classify_response(
-    response: Response, retry: RequestRetry, check: ResponseCheck | None = None, *, needs_body: bool = False
+    response: Response,
+    retry: RequestRetry,
+    check: ResponseCheck | None = None,
+    *,
+    needs_body: bool = False,
+    families: tuple[QuotaHeaders, ...] = COMMON,
 ) -> Judgment:
     """Decide what an answer means.
 
@@ -65,8 +71,9 @@ def classify_response(
         None leaves the decision to the status. False, an exception, or anything else it returns means not delivered: a
         retriable status is retried, any other answer is refused for good.
     :param needs_body: whether somebody else reads the body; else the status of an answer that is broken says it all.
+    :param families: of headers in which the API tells of its limit: what it refuses for that is refused for now.
     """
-    by_status = _by_status(response, retry)
+    by_status = _by_status(response, retry, families)
     if response.broken is None:
         return by_status if check is None else _by_check(check, response, by_status)
     # Of what is not delivered, the status says why. A success that nobody can read is not one yet, if it matters.
@@ -76,24 +83,28 @@ def classify_response(
     return Judgment(verdict, response.broken.reason, f"the API answers {response.status}")
 
 
-def _by_status(response: Response, retry: RequestRetry) -> Judgment:
+def _by_status(response: Response, retry: RequestRetry, families: tuple[QuotaHeaders, ...]) -> Judgment:
     status = response.status
     if status in SUCCESSES:
         return _UNREAD if status == MULTI_STATUS else _DELIVERED
     verdict = classify_status(status, retry)
-    if verdict is Verdict.REFUSED and retry.statuses is None and _asks_to_come_back(response):
+    if verdict is Verdict.REFUSED and retry.statuses is None and _asks_to_come_back(response, families):
         verdict = Verdict.RETRY
     return Judgment(verdict, f"http_{status}")
 
 
-def _asks_to_come_back(response: Response) -> bool:
+def _asks_to_come_back(response: Response, families: tuple[QuotaHeaders, ...]) -> bool:
     """Return whether a refusal is only for now, as GitHub's 403 and others' 409 are with a ``Retry-After``."""
-    return 400 <= response.status <= 499 and response.status not in _FOR_GOOD and bool(pause_of(response))  # noqa: PLR2004
+    may_pass = 400 <= response.status <= 499 and response.status not in _FOR_GOOD  # noqa: PLR2004
+    return may_pass and bool(pause_of(response, families))
 
 
-def pause_of(response: Response) -> float | None:
-    """Find out for how many seconds an answer asks us to wait; None when it does not."""
-    return requested_pause(response.status, response.headers, response.body, datetime.now(UTC))
+def pause_of(response: Response, families: tuple[QuotaHeaders, ...] = COMMON) -> float | None:
+    """Find out for how many seconds an answer asks us to wait; None when it does not.
+
+    :param families: see :func:`~airflow_async_rest.core.limits.pauses.requested_pause`.
+    """
+    return requested_pause(response.status, response.headers, response.body, datetime.now(UTC), families)
 
 
 def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> Judgment:

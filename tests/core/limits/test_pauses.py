@@ -9,6 +9,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from tables import every_row
 
 from airflow_async_rest.core.limits.pauses import requested_pause
+from airflow_async_rest.core.limits.quotas import QuotaHeaders
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -130,8 +131,41 @@ def test_a_429_beside_a_limit_that_is_not_used_up_is_for_another_one(remaining, 
 
 @every_row(("headers", "seconds"), RESETS)
 @every_row("remaining", ["X-RateLimit-Remaining", "x-rate-limit-remaining", "RateLimit-Remaining"])
-def test_so_does_a_403_with_nothing_remaining(headers, seconds, remaining):
-    assert requested_pause(403, {remaining: "0", **headers}, b"", NOW) == seconds
+def test_so_does_a_403_or_a_503_with_nothing_remaining(headers, seconds, remaining):
+    for status in (403, 503):
+        assert requested_pause(status, {remaining: "0", **headers}, b"", NOW) == seconds
+
+
+@every_row("status", [403, 429, 503])
+@every_row(
+    ("headers", "seconds"),
+    [
+        ({"X-Left": "0", "X-Until": "9"}, 9.0),
+        ({"x-left": "0", "x-until": f"{EPOCH + 9}"}, 9.0),
+        ({"X-Left": "0", "X-Until": "0"}, 0.0),
+        ({"X-Left": "1", "X-Until": "9"}, None),  # it is for another limit
+        ({"X-Left": "0", "X-Until": "later"}, None),
+        ({"X-Left": "0"}, None),
+        ({}, None),
+        # The common ones are known as well, and what remains of one limit says nothing of another's reset.
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}, 9.0),
+        ({"X-Left": "0", "X-Until": "9", "X-RateLimit-Remaining": "5", "X-RateLimit-Reset": "90"}, 9.0),
+        ({"X-Left": "5", "X-Until": "90", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}, 9.0),
+        ({"X-Left": "0", "X-Until": "9", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "90"}, 90.0),
+    ],
+)
+def test_an_apis_own_headers_say_it_as_the_common_ones_do(status, headers, seconds):
+    families = (QuotaHeaders("X-Left", "X-Until"),)
+    assert requested_pause(status, headers, b"", NOW, families) == seconds
+
+
+def test_of_an_apis_own_headers_the_reset_alone_counts_beside_a_429():
+    families = (QuotaHeaders("X-Left", "X-Until"),)
+    assert [requested_pause(status, {"X-Until": "9"}, b"", NOW, families) for status in (403, 429, 503)] == [
+        None,
+        9.0,
+        None,
+    ]
 
 
 @every_row(
@@ -142,7 +176,9 @@ def test_so_does_a_403_with_nothing_remaining(headers, seconds, remaining):
         (403, {"X-RateLimit-Remaining": "none"}),
         (400, {"X-RateLimit-Remaining": "0"}),
         (200, {"X-RateLimit-Remaining": "0"}),
-        (503, {"X-RateLimit-Remaining": "0"}),
+        (500, {"X-RateLimit-Remaining": "0"}),
+        (503, {}),
+        (503, {"X-RateLimit-Remaining": "1"}),
     ],
 )
 def test_else_when_a_limit_starts_again_is_no_pause(status, headers):
@@ -243,6 +279,9 @@ def test_the_most_exact_form_that_can_be_read_counts(headers, seconds):
         (429, [("RateLimit", '"burst";r=9;t=1'), ("RateLimit", '"day";r=0;t=80')], 80.0),
         (403, [("RateLimit", '"burst";r=0;t=1'), ("RateLimit", '"day";r=9;t=80')], 1.0),
         (403, [("X-RateLimit-Remaining", "9"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "7")], 7.0),
+        (403, [("X-RateLimit-Remaining", "9, 0"), ("X-RateLimit-Reset", "7, 80")], 80.0),
+        (403, [("X-RateLimit-Remaining", "0, 9"), ("X-RateLimit-Reset", "7, 80")], 7.0),
+        (403, [("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "7"), ("X-RateLimit-Reset", "80")], 80.0),
     ],
 )  # fmt: skip
 def test_a_header_may_come_in_several_lines(status, lines, seconds):

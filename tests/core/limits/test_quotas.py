@@ -95,7 +95,18 @@ def test_what_makes_no_sense_is_known(headers):
         ([*family(90, 60).items(), *family(4, 30, 10).items()], [(90, 60, 100), (4, 30, 10)]),
         ([*family(90, 60).items(), *[each for each in family(4, 30).items() if "Limit-Limit" not in each[0]]],
          [(90, 60, 100), (4, 30, None)]),
-        ([*family(90, 60).items(), ("X-RateLimit-Remaining", "4")], [(90, 60, 100)]),
+        # Where they do not pair, the only reset is that of all.
+        ([*family(90, 60).items(), ("X-RateLimit-Remaining", "4")], [(90, 60, 100), (4, 60, None)]),
+        ([("X-RateLimit-Remaining", "4"), ("X-RateLimit-Remaining", "9"), ("X-RateLimit-Remaining", "2"),
+          ("X-RateLimit-Reset", "60")], [(4, 60, None), (9, 60, None), (2, 60, None)]),
+        ([("X-RateLimit-Remaining", "4"), ("X-RateLimit-Remaining", "9"), ("X-RateLimit-Remaining", "2"),
+          ("X-RateLimit-Reset", "1"), ("X-RateLimit-Reset", "60")], [(4, 1, None), (9, 60, None), (2, 60, None)]),
+        ([("X-RateLimit-Remaining", "4"), ("X-RateLimit-Reset", "1"), ("X-RateLimit-Reset", "60")],
+         [(4, 1, None), (4, 60, None)]),
+        # as a gateway puts two lines into one
+        ([("X-RateLimit-Remaining", "90, 4"), ("X-RateLimit-Reset", "60, 30"), ("X-RateLimit-Limit", "100, 10")],
+         [(90, 60, 100), (4, 30, 10)]),
+        ([("X-RateLimit-Remaining", "90, 4"), ("X-RateLimit-Reset", "60")], [(90, 60, None), (4, 60, None)]),
     ],
 )  # fmt: skip
 def test_each_line_of_a_header_may_be_of_another_limit(lines, quotas):
@@ -164,24 +175,6 @@ def heeded(*answers, in_flight=0):
 )
 def test_an_answer_slows_the_job_down(answer, paces, pauses):
     assert heeded(answer)[:2] == (paces, pauses)
-
-
-@every_row(
-    ("headers", "pause"),
-    [
-        ({"X-Left": "0", "X-Until": "9"}, 9),
-        ({"X-Left": "0", "X-Until": "0"}, 0),
-        ({"X-Left": "1", "X-Until": "9"}, None),  # it is for another limit
-        ({"X-Left": "0", "X-Until": "later"}, None),
-        ({"X-Left": "0"}, None),
-        ({}, None),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}, None),
-    ],
-)
-def test_a_refusal_may_say_for_how_long_in_an_apis_own_headers(headers, pause):
-    families = (QuotaHeaders("X-Left", "X-Until"),)
-    limit = ToldLimit(Slowed(), lambda: 0, families=families, longest_seconds=300, say=print)
-    assert limit.pause(CIMultiDict(headers)) == pause
 
 
 def test_it_is_said_once():
