@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_async_rest.core.encoding.paths import MISSING, Names, compile_first, present
+from airflow_async_rest.core.encoding.paths import ANY, MISSING, Names, compile_first, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
 from airflow_async_rest.core.results.entries import ERROR_NAMES, NOT_STORED, EntryReader, is_success, parse_answer
 from airflow_async_rest.core.results.matching import id_text, short
 from airflow_async_rest.core.results.results import Results
-from airflow_async_rest.core.results.usual_names import tells_of_failure
+from airflow_async_rest.core.results.usual_names import Nested, has_elsewhere, plain_name, tells_of_failure
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 _NO_CONTENT = frozenset({204, 205})
@@ -31,6 +31,8 @@ class FailuresReader:
         self._entries = EntryReader(results, retry, keys)
         self._stored = compile_first(results.paths("stored"))
         self._success = compile_first(results.paths("success"))
+        names = [[name for name in path.split(".") if name != ANY] for path in results.paths("entries")]
+        self._last_names = {plain_name(some[-1]) for some in names if some}
 
     def read(self, response: Response, items: Sequence[Item]) -> list[ItemResult] | None:
         """Read what became of each item; see :func:`~airflow_async_rest.core.results.reader.results_reader`."""
@@ -118,7 +120,9 @@ class FailuresReader:
         }
         told = {name: value for name, value in others.items() if tells_of_failure({name: value})}
         lists = [name for name, value in told.items() if name in ERROR_NAMES or isinstance(value, Mapping | list)]
-        deep = not self._entries.names and not found and tells_of_failure(others, levels=_LEVELS)
+        into: Any = Mapping if self._entries.names else Nested
+        deep = not found and tells_of_failure(others, levels=_LEVELS, into=into)
+        deep |= found is None and has_elsewhere(answer, self._last_names, _LEVELS)
         said = present(self._success(answer))
         if lists or (told and not found) or deep or not all(map(self._entries.says_success, said)):
             raise ResultsError(f"the answer is a success that tells of failures, not of which: {short(answer)}")

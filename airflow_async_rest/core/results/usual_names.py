@@ -1,9 +1,11 @@
 """What the fields of an object mean that have names as most APIs give them. Pure."""
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple
+
+Nested: Final = Mapping | list
 
 _STATUS_NAMES = ("status", "statuscode", "httpstatus", "httpstatuscode")
 _SUCCESS_NAMES = ("success", "ok", "succeeded")
@@ -13,11 +15,15 @@ _VERDICT_NAMES = frozenset({*_STATUS_NAMES, *_SUCCESS_NAMES, *_ERROR_NAMES, "res
 _GOOD_WORDS = frozenset(
     "ok success succeeded successful created updated deleted accepted delivered stored noop true yes y 1".split()  # noqa: SIM905
 )
-_BAD_WORDS = frozenset({"error", "failed", "failure", "rejected", "invalid", "refused"})
+_BAD_WORDS = frozenset(
+    "error fail failed failure rejected invalid refused denied aborted unsuccessful ko nok".split()  # noqa: SIM905
+)
 _NO_WORDS = _BAD_WORDS | {"", "false", "no", "n", "0", "none", "null", "off", "f"}
+# In the place of an error, or of how many there are: that there was none.
+_NO_ERROR = frozenset({"", "0", "false", "none", "null"})
 _FIRST_FAILURE = 400
 _STATUS_TEXT = re.compile(r"(?:HTTP/\S+\s+)?([1-5]\d\d)\b.*", re.DOTALL)  # "422", "HTTP/1.1 422 Unprocessable"
-_OF_FAILURE = re.compile(r"error|fail|reject|invalid|exception", re.IGNORECASE)
+_OF_FAILURE = re.compile(r"error|fail|reject|invalid|exception|unprocessed|faultstring", re.IGNORECASE)
 
 
 class Said(NamedTuple):
@@ -35,33 +41,49 @@ class Said(NamedTuple):
     unknown: bool = False
 
 
-def tells_of_failure(value: Any, *, status_counts: bool = True, levels: int = 1) -> bool:
+def tells_of_failure(value: Any, *, status_counts: bool = True, levels: int = 1, into: Any = Nested) -> bool:
     """Return whether an object says, in the usual words, that something failed.
 
     :param status_counts: whether a status is a verdict, and not the object's own.
-    :param levels: of objects and lists to look into.
+    :param levels: of what is nested to look into.
+    :param into: the types that are looked into; lists are most often of stored objects, which have names of their own.
     """
+    look = partial(tells_of_failure, status_counts=status_counts, into=into)
     if isinstance(value, list):
-        return levels > 0 and any(tells_of_failure(one, status_counts=status_counts, levels=levels) for one in value)
+        return levels > 0 and any(look(one, levels=levels) for one in value)
     if not isinstance(value, Mapping) or levels == 0:
         return value is False
     return any(
         _is_of_failure(name, inner, status_counts=status_counts)
-        or (
-            isinstance(inner, Mapping | list)
-            and tells_of_failure(inner, status_counts=status_counts, levels=levels - 1)
-        )
+        or (isinstance(inner, into) and look(inner, levels=levels - 1))
+        for name, inner in value.items()
+    )
+
+
+def is_error(value: Any) -> bool:
+    """Return whether something stands in the place of an error that is one."""
+    return value.strip().lower() not in _NO_ERROR if isinstance(value, str) else bool(value)
+
+
+def has_elsewhere(value: Any, names: Collection[str], levels: int) -> bool:
+    """Return whether something that is not empty has one of some names, however it is written, in nested objects.
+
+    :param names: as :func:`plain_name` writes them.
+    """
+    return isinstance(value, Mapping) and any(
+        (isinstance(inner, Mapping | list) and bool(inner) and plain_name(name) in names)
+        or (levels > 1 and has_elsewhere(inner, names, levels - 1))
         for name, inner in value.items()
     )
 
 
 def _is_of_failure(name: str, value: Any, *, status_counts: bool) -> bool:
-    plain = _plain(name)
+    plain = plain_name(name)
     if plain in _SUCCESS_NAMES:
         return value is not None and not is_true(value)
     if plain in _STATUS_NAMES or plain == "result":
         return status_counts and (_flag(value) is False or (http_status(value) or 0) >= _FIRST_FAILURE)
-    return bool(value) and _OF_FAILURE.search(name) is not None
+    return is_error(value) and _OF_FAILURE.search(name) is not None
 
 
 def say_by_usual_names(entry: Any, *, status_is_verdict: bool) -> Said:
@@ -71,7 +93,7 @@ def say_by_usual_names(entry: Any, *, status_is_verdict: bool) -> Said:
     """
     if not isinstance(entry, Mapping):
         return Said()
-    plain = {_plain(name): value for name, value in entry.items()}
+    plain = {plain_name(name): value for name, value in entry.items()}
     if not status_is_verdict:
         plain.pop("status", None)
     errors = [plain[name] for name in _ERROR_NAMES if name in plain]
@@ -83,10 +105,11 @@ def say_by_usual_names(entry: Any, *, status_is_verdict: bool) -> Said:
         *[None if type(word) is int else _flag(word) for word in words if http_status(word) is None],
     ]
     known = [flag for flag in flags if flag is not None]
-    if len(statuses) > 1 or (not errors and tells_of_failure(_without_verdicts(plain))):
-        return Said()  # it contradicts itself, or may
     success = False if False in known else True if known else None
-    error = next(filter(None, errors), "") if errors else None
+    has_failed = success is False or max(statuses, default=0) >= _FIRST_FAILURE
+    if len(statuses) > 1 or (not (errors or has_failed) and tells_of_failure(_without_verdicts(plain))):
+        return Said()  # it contradicts itself, or may
+    error = next(filter(is_error, errors), "") if errors else None
     return Said(next(iter(statuses), None), success, error, unknown=None in flags)
 
 
@@ -107,7 +130,8 @@ def _flag(state: Any) -> bool | None:
 
 
 @lru_cache(maxsize=4096)
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Write a name so that it compares, however its words are told apart."""
     return name.lower().replace("_", "")
 
 
