@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_async_rest.core.answers.formats import json_text, parse_json
+from airflow_async_rest.core.answers.usual_names import Said, http_status, is_error, is_true, say_by_usual_names
 from airflow_async_rest.core.encoding.paths import ANY, MISSING, Names, compile_first, compile_path, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import DELIVERED, ItemResult, Response, Verdict
 from airflow_async_rest.core.results.matching import Places, id_text, short
 from airflow_async_rest.core.results.results import Results
-from airflow_async_rest.core.results.usual_names import Said, http_status, is_error, is_true, say_by_usual_names
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import classify_status
 

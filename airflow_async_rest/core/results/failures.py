@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_async_rest.core.answers.usual_names import Nested, has_elsewhere, plain_name, tells_of_failure
 from airflow_async_rest.core.encoding.paths import ANY, MISSING, Names, compile_first, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
 from airflow_async_rest.core.results.entries import ERROR_NAMES, NOT_STORED, EntryReader, is_success, parse_answer
 from airflow_async_rest.core.results.matching import id_text, short
 from airflow_async_rest.core.results.results import Results
-from airflow_async_rest.core.results.usual_names import Nested, has_elsewhere, plain_name, tells_of_failure
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 _NO_CONTENT = frozenset({204, 205})

@@ -5,6 +5,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from airflow_async_rest.core.answers.usual_names import tells_of_failure
 from airflow_async_rest.core.encoding.paths import Names
 from airflow_async_rest.core.errors import ConfigurationError, ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response, Verdict
@@ -28,7 +29,6 @@ from airflow_async_rest.core.results.matching import (
     short,
 )
 from airflow_async_rest.core.results.results import Results
-from airflow_async_rest.core.results.usual_names import tells_of_failure
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 Read = Callable[[Response, Sequence[Item]], list[ItemResult] | None]

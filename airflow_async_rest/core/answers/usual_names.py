@@ -10,6 +10,7 @@ Nested: Final = Mapping | list
 _STATUS_NAMES = ("status", "statuscode", "httpstatus", "httpstatuscode")
 _SUCCESS_NAMES = ("success", "ok", "succeeded")
 _ERROR_NAMES = ("error", "errors")
+_MESSAGE_NAMES = ("errormessage", "errormsg", "exception", "faultstring")
 _VERDICT_NAMES = frozenset({*_STATUS_NAMES, *_SUCCESS_NAMES, *_ERROR_NAMES, "result"})
 # What APIs write where others have a number.
 _GOOD_WORDS = frozenset(
@@ -84,6 +85,26 @@ def _is_of_failure(name: str, value: Any, *, status_counts: bool) -> bool:
     if plain in _STATUS_NAMES or plain == "result":
         return status_counts and (_flag(value) is False or (http_status(value) or 0) >= _FIRST_FAILURE)
     return is_error(value) and _OF_FAILURE.search(name) is not None
+
+
+def says_it_failed(answer: Mapping[str, Any]) -> bool:
+    """Return whether an answer in which nothing is found says in the usual words that it is a failure.
+
+    More of it may be innocent than of an answer to a bulk request: it may tell what was asked.
+    """
+    plain = {plain_name(name): value for name, value in answer.items()}
+    flags = [plain[name] for name in _SUCCESS_NAMES if plain.get(name) is not None]
+    states = [plain[name] for name in _STATUS_NAMES if name in plain]
+    texts = [plain[name] for name in _MESSAGE_NAMES if isinstance(plain.get(name), str)]
+    return (
+        not all(map(is_true, flags))
+        or any(_is_bad(state) or (http_status(state) or 0) >= _FIRST_FAILURE for state in states)
+        or any(is_error(text) and _flag(text) is not True for text in texts)
+    )
+
+
+def _is_bad(state: Any) -> bool:
+    return state is False or (isinstance(state, str) and state.strip().lower() in _BAD_WORDS)
 
 
 def say_by_usual_names(entry: Any, *, status_is_verdict: bool) -> Said:
