@@ -267,9 +267,10 @@ class Walk:
 
         :param given: digest of what the API gave with it.
         :param leads_here: whether its cursor, or link, is its own.
-        :raises AnswerError: when the API gives the first page, whatever it is asked for.
+        :raises AnswerError: when the API gives the first page, whatever it is asked for, or says that there are more.
         """
         if leads_here and answer.count == 0:
+            self._check_end()
             return True
         goes_by_rows = self._pages is not None and self._pages.goes_by_rows
         if not (leads_here or goes_by_rows) or self.count == 1 or answer.count == 0:
@@ -281,7 +282,17 @@ class Walk:
             raise AnswerError(
                 "the second page has the rows of the first one: does the API know the parameters of paginate?"
             )
+        if leads_here:
+            self._check_end()
         return leads_here or not self._knows_end
+
+    def _check_end(self) -> None:
+        """Check that nothing speaks against it that a page is the last one. :raises AnswerError: when a flag does."""
+        if self._knows_end:
+            raise AnswerError(
+                f"page {self.count} has no new rows and leads to itself, but the API says that there are more: is "
+                "more= of paginate the flag for that?"
+            )
 
     def _check_goes_on(self, given: str, *, leads_here: bool) -> None:
         """Check that the pages do not begin again. :raises AnswerError: when they do, and nothing tells the end."""
