@@ -2,15 +2,17 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
-# Numbers below the first are seconds from now, 31 years at most; from the second on, milliseconds since 1970.
-_EPOCH_SECONDS, _EPOCH_MILLISECONDS = 1e9, 1e11
+# Numbers below the first are seconds from now, 31 years at most; from the second on, thousandths of seconds since 1970,
+# or thousandths of these, or of those. What is more than the last is no time: nanoseconds, of the year 5138.
+EPOCH_SECONDS, _EPOCH_MILLISECONDS, NO_TIME = 1e9, 1e11, 1e20
 # An item of a list as RFC 9651 has them, with its parameters: "hour";r=0;t=30;pk=:QUJD:
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _VALUE = rf"(?:{_TEXT}|:[A-Za-z0-9+/=]*:|[^\s;,]+)"
@@ -57,7 +59,7 @@ def _time(text: str) -> datetime | None:
     """Read a time: ISO 8601, or an HTTP-date in one of its three forms (RFC 9110, section 5.6.7)."""
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
-            when = parse(text.strip())
+            when = parse(text.strip().removesuffix(" UTC"))
         except (ValueError, OverflowError):
             continue
         return when if when.tzinfo else when.replace(tzinfo=UTC)
@@ -65,12 +67,13 @@ def _time(text: str) -> datetime | None:
 
 
 def read_reset(value: object, now: datetime) -> float | None:
-    """Read when a limit starts again: seconds from now, seconds or milliseconds since 1970, or a time."""
+    """Read when a limit starts again: seconds from now, seconds since 1970, down to their billionths, or a time."""
     number = read_number(value)
-    if number is None or number < _EPOCH_SECONDS:
+    if number is None or number < EPOCH_SECONDS:
         return read_delay(value, now)
-    since_1970 = number if number < _EPOCH_MILLISECONDS else number / 1000
-    return max(0.0, since_1970 - now.timestamp())
+    while _EPOCH_MILLISECONDS <= number < NO_TIME:
+        number /= 1000
+    return max(0.0, number - now.timestamp())
 
 
 class Policy(NamedTuple):
@@ -90,11 +93,20 @@ class Policy(NamedTuple):
 
 def policies(text: str) -> Iterator[Policy]:
     """Yield what each limit says: ``"hour";r=0;t=30, "day";r=9;t=80``; nothing for what cannot be read."""
-    if earlier := dict(_EARLIER.findall(text)):
-        remaining, seconds, limit = (read_number(earlier.get(name)) for name in ("remaining", "reset", "limit"))
-        yield Policy("", remaining, seconds, limit)
+    if earlier := _EARLIER.findall(text):
+        yield from _earlier_policies(earlier)
         return
     for name, parameters in _ITEM.findall(text):
         said = {parameter: found.strip('"') for parameter, found in _PARAMETER.findall(parameters)}
         remaining, seconds, limit, window = (read_number(said.get(parameter)) for parameter in "rtqw")
         yield Policy(name.strip('"'), remaining, seconds, limit, window, said.get("qu", "requests"))
+
+
+def _earlier_policies(pairs: Iterable[tuple[str, str]]) -> Iterator[Policy]:
+    """Yield the limits that names and numbers in their order are of: a name that comes again begins another one."""
+    of_one: dict[str, float | None] = {}
+    for name, number in chain(pairs, [("", "")]):
+        if name in of_one or not name:
+            yield Policy("", of_one.get("remaining"), of_one.get("reset"), of_one.get("limit"))
+            of_one = {}
+        of_one[name] = read_number(number)

@@ -9,24 +9,23 @@ from http import HTTPStatus
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from airflow_async_rest.core.limits.header_values import (
+    EPOCH_SECONDS,
+    NO_TIME,
     now_of_api,
-    policies,
     read_delay,
     read_number,
     read_reset,
     read_time,
 )
-from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders, lines_of_family
-from airflow_async_rest.core.requests.headers import joined, lines_of
+from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders, lines_of_family, policies_of
+from airflow_async_rest.core.requests.headers import lines_of
 
 _SECONDS = re.compile(r"\s*s(?:ec(?:ond)?s?)?\s*$", re.IGNORECASE)
-# What a number in a Retry-After is seconds since 1970 between, or milliseconds; more is no time.
-_EPOCH_SECONDS, _NO_TIME = 1e9, 1e14
 # Refusals that may be about a limit. Of others, when it starts again says nothing of when to come back.
 _OF_LIMITS = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _BODY_BYTES = 65_536
-# Where bodies say it: Google's is in error.details[], Telegram's in parameters.
-_PLACES = ("error", "errors", "parameters", "details")
+# Where bodies say it: Google's is in error.details[], Telegram's in parameters, GraphQL's in errors[].extensions.
+_PLACES = ("error", "errors", "parameters", "details", "extensions")
 
 
 def requested_pause(
@@ -53,19 +52,28 @@ def requested_pause(
         headers = CIMultiDict(headers)
     now = now_of_api(headers, now)
     pause = _first(headers, _DELAYS, now)
-    if pause is None and status in _OF_LIMITS:
-        pause = _of_limits(status, headers, now, families)
-    if pause is None and status == HTTPStatus.TOO_MANY_REQUESTS:
-        pause = _of_body(body, now)
+    if not pause and status in _OF_LIMITS:
+        pause = _longer(pause, _of_limits(status, headers, now, families))
+    if not pause and status == HTTPStatus.TOO_MANY_REQUESTS:
+        pause = _longer(pause, _of_body(body, now))
     return pause
 
 
+def _longer(one: float | None, other: float | None) -> float | None:
+    """Return the longer of two pauses: some say "now" in one form, and when in another."""
+    return other if one is None else max(one, other or 0.0)
+
+
 def _first(said: Mapping[str, object], forms: "_Forms", now: datetime) -> float | None:
+    """Read the first form that says more than "now"."""
+    found = None
     for name, read in forms:
         pauses = [pause for value in lines_of(said, name) if (pause := read(value, now)) is not None]
         if pauses:  # of a gateway's and the API's the longest: who comes earlier is refused again
-            return max(pauses)
-    return None
+            found = max(pauses)
+        if found:
+            break
+    return found
 
 
 def _seconds(value: object, _now: datetime) -> float | None:
@@ -85,7 +93,7 @@ def _retry_after(value: object, now: datetime) -> float | None:
     if not pauses or len(pauses) < len(parts):
         return read_time(value, now)
     longest = max(pauses)
-    return read_reset(str(longest), now) if _EPOCH_SECONDS <= longest < _NO_TIME else longest
+    return read_reset(str(longest), now) if EPOCH_SECONDS <= longest < NO_TIME else longest
 
 
 def _of_limits(
@@ -98,7 +106,7 @@ def _of_limits(
         for remaining, reset, _ in lines_of_family(headers, names)
     ]
     said = [remaining for remaining, _ in told if remaining is not None]
-    of_policies = [(one.remaining, one.seconds) for one in policies(joined(headers, "RateLimit"))]
+    of_policies = [(one.remaining, one.seconds) for one in policies_of(headers)]
     is_used_up = 0 in said or any(remaining == 0 for remaining, _ in of_policies)
     # Other statuses are about a limit only if they say so. A 429 beside one that is not used up is for another one.
     if not is_used_up and (said or status != HTTPStatus.TOO_MANY_REQUESTS):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from airflow_async_rest.core.limits.header_values import now_of_api, policies, read_number, read_reset
+from airflow_async_rest.core.limits.header_values import Policy, now_of_api, policies, read_number, read_reset
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.requests.headers import joined, lines_of
 
@@ -71,17 +71,29 @@ def iter_quotas(headers: Mapping[str, str], families: tuple[QuotaHeaders, ...], 
     :param now: by our clock.
     """
     now = now_of_api(headers, now)
-    if "RateLimit" in headers:
-        wholes = {policy.name: policy for policy in policies(joined(headers, "RateLimit-Policy"))}
-        for policy in policies(joined(headers, "RateLimit")):
-            whole = wholes.get(policy.name, policy)
-            if whole.unit == policy.unit == "requests":
-                seconds = whole.window if policy.seconds is None else policy.seconds
-                if policy.remaining is None or seconds is None:
-                    yield _NO_SENSE
-                else:
-                    yield Quota(policy.remaining, seconds, whole.limit)
+    for policy in policies_of(headers):
+        if policy.unit != "requests":
+            continue
+        if policy.remaining is None or policy.seconds is None:
+            yield _NO_SENSE
+        else:
+            yield Quota(policy.remaining, policy.seconds, policy.limit)
     yield from _of_families(headers, families, now)
+
+
+def policies_of(headers: Mapping[str, str]) -> Iterator[Policy]:
+    """Yield what ``RateLimit`` says of each limit, with what ``RateLimit-Policy`` does.
+
+    Where the time is not said, the window of the policy bounds it.
+    """
+    if "RateLimit" not in headers:
+        return
+    wholes = {policy.name: policy for policy in policies(joined(headers, "RateLimit-Policy"))}
+    for policy in policies(joined(headers, "RateLimit")):
+        whole = wholes.get(policy.name, policy)
+        seconds = whole.window if policy.seconds is None else policy.seconds
+        unit = policy.unit if whole.unit == "requests" else whole.unit
+        yield policy._replace(seconds=seconds, limit=whole.limit, unit=unit)
 
 
 def lines_of_family(headers: Mapping[str, str], names: QuotaHeaders) -> Iterator[tuple[str | None, ...]]:

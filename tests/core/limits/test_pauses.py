@@ -61,7 +61,10 @@ def pause(status=429, body=b"", /, **headers):
         ("30s", 30.0),
         ("1.5 seconds", 1.5),
         ("5 apples", None),
-        (str(int(NOW.timestamp()) + 30), 30.0),
+        (str(EPOCH + 30), 30.0),
+        (f"{EPOCH + 30}000", 30.0),
+        (f"{EPOCH + 30}000000", 30.0),
+        ("2026-01-01 12:00:30 UTC", 30.0),  # as Ruby writes it
         ("Thu", None),
         ("Thu, 99 Jan 2026 12:00:30 GMT", None),
         ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
@@ -87,6 +90,9 @@ RESETS = [
     # Milliseconds since 1970: OpenRouter
     ({"X-RateLimit-Reset": f"{(EPOCH + 30) * 1000 + 500}"}, 30.5),
     ({"X-RateLimit-Reset": f"{(EPOCH - 30) * 1000}"}, 0.0),
+    # Millionths and billionths
+    ({"X-RateLimit-Reset": f"{EPOCH + 30}000000"}, 30.0),
+    ({"X-RateLimit-Reset": f"{EPOCH + 30}000000000"}, 30.0),
     # Seconds from now: Reddit, and the IETF's draft up to its version 6
     ({"X-RateLimit-Reset": "436"}, 436.0),
     ({"RateLimit-Reset": "50"}, 50.0),
@@ -103,6 +109,9 @@ RESETS = [
     ({"RateLimit": '"default"; r=0; t=30; pk=:c2VjcmV0:'}, 30.0),
     ({"RateLimit": '"burst";r=0;t=5, "hour";r=0;t=60, "day";r=90;t=4000'}, 60.0),
     ({"RateLimit": '"a, b";t=30;r=0'}, 30.0),
+    ({"RateLimit": '"hour";r=0, "burst";r=0;t=1', "RateLimit-Policy": '"hour";q=1000;w=3600'}, 3600.0),
+    # Its drafts 6 and 7, of a gateway's limit and the API's
+    ({"RateLimit": "limit=10, remaining=0, reset=80, limit=100, remaining=5, reset=1"}, 80.0),
     ({"RateLimit": '"default";r=0;t=' + "9" * 5000}, math.inf),
     ({"X-RateLimit-Reset": "9" * 5000}, math.inf),
     ({"X-RateLimit-Reset": "-5"}, None),
@@ -210,6 +219,8 @@ def test_a_policy_says_itself_what_remains(status, header, seconds):
         ({"retry_after_ms": 1500}, 1.5),
         ({"retryAfterMs": "1500", "retryAfter": 2}, 1.5),
         ({"errors": [{"retry_after": "2.5"}]}, 2.5),
+        ({"errors": [{"message": "THROTTLED", "extensions": {"retryAfter": 5}}]}, 5.0),  # GraphQL
+        ({"retry_after_ms": 0, "retry_after": 2}, 2.0),
         ({"error": "rate_limited", "retry_after": " 7 "}, 7.0),
         ({"retry_after": "2026-01-01T12:00:30Z"}, 30.0),
         (b'{"retry_after": ' + b"9" * 5000 + b"}", math.inf),
@@ -260,6 +271,11 @@ def test_a_body_that_cannot_be_read_says_nothing(body):
         ({"retry-after-ms": "250", "Retry-After": "1"}, 0.25),
         ({"retry-after-ms": "-1", "x-ms-retry-after-ms": "soon", "Retry-After": "2"}, 2.0),
         ({"Retry-After": "3", "X-RateLimit-Reset-After": "2.5"}, 3.0),
+        # "now" in one form is no answer to when
+        ({"retry-after-ms": "0", "Retry-After": "5"}, 5.0),
+        ({"Retry-After": "0", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30"}, 30.0),
+        ({"Retry-After": "Thu, 01 Jan 2026 11:59:00 GMT", "X-RateLimit-Reset": "30"}, 30.0),
+        ({"Retry-After": "0", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": "30"}, 0.5),
         ({"Retry-After": "soon", "X-RateLimit-Reset-After": "-1", "X-RateLimit-Reset": "9"}, 9.0),
         ({"Retry-After": "nan", "X-RateLimit-Reset": "soon"}, 0.5),
         ({}, 0.5),

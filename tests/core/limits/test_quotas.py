@@ -42,11 +42,13 @@ def family(remaining, ends, limit=100):
         ({"RateLimit": '"d";r=7;t=5', "RateLimit-Policy": '"d";q=10;qu="requests";w=60'}, [(7, 5, 10)]),
         # earlier drafts
         ({"RateLimit": "limit=100, remaining=50, reset=5"}, [(50, 5, 100)]),
+        ({"RateLimit": "limit=100, remaining=50, reset=5, remaining=0, reset=80"}, [(50, 5, 100), (0, 80, None)]),
         ({"RateLimit-Limit": "100, 100;w=60", "RateLimit-Remaining": "50", "RateLimit-Reset": "5"}, [(50, 5, 100)]),
         # the family
         ({"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "50", "X-RateLimit-Reset": "5"}, [(50, 5, 100)]),
         ({"x-ratelimit-remaining": " 50 ", "x-ratelimit-reset": str(EPOCH + 60)}, [(50, 60, None)]),
         ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": str((EPOCH + 60) * 1000)}, [(50, 60, None)]),
+        ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": f"{EPOCH + 60}000000000"}, [(50, 60, None)]),
         ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": "2026-01-01T12:00:30Z"}, [(50, 30, None)]),
         ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": "Thu, 01 Jan 2026 12:00:30 GMT"}, [(50, 30, None)]),
         ({"X-Rate-Limit-Remaining": "50", "X-Rate-Limit-Reset": "0.5"}, [(50, 0.5, None)]),
