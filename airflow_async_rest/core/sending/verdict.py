@@ -1,5 +1,6 @@
 """Response -> Verdict. Pure."""
 
+import re
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -21,6 +22,7 @@ _FOR_GOOD = frozenset(
 )
 # A gateway's, of a server behind it that may have done what was asked; the last two are Cloudflare's.
 _FATE_UNKNOWN = frozenset({502, 504, 520, 524})
+_OF_KEY, _MOST_READ_BYTES = re.compile(rb"idempot", re.IGNORECASE), 4_096
 
 
 # {}: the part of the answer that would show whether it was cut, and does not.
@@ -96,7 +98,16 @@ def _by_status(response: Response, retry: RequestRetry, families: tuple[QuotaHea
 def _asks_to_come_back(response: Response, families: tuple[QuotaHeaders, ...]) -> bool:
     """Return whether a refusal is only for now, as GitHub's 403 and others' 409 are with a ``Retry-After``."""
     may_pass = 400 <= response.status <= 499 and response.status not in _FOR_GOOD  # noqa: PLR2004
-    return may_pass and bool(pause_of(response, families))
+    return may_pass and (_is_in_progress(response) or bool(pause_of(response, families)))
+
+
+def _is_in_progress(response: Response) -> bool:
+    """Return whether an earlier attempt, whose answer was lost, is still being acted on.
+
+    So says a 409 that tells of the idempotency key (draft-ietf-httpapi-idempotency-key-header, section 2.6; Stripe):
+    once that attempt has ended, its own answer comes.
+    """
+    return response.status == HTTPStatus.CONFLICT and _OF_KEY.search(response.body, 0, _MOST_READ_BYTES) is not None
 
 
 def pause_of(response: Response, families: tuple[QuotaHeaders, ...] = COMMON) -> float | None:

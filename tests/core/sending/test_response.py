@@ -149,6 +149,23 @@ def test_a_refusal_that_says_when_to_come_back_is_only_for_now(response_of, stat
 
 
 @every_row(
+    ("status", "body", "verdict"),
+    [
+        (409, b'{"title": "A request is outstanding for this Idempotency-Key"}', RETRY),
+        (409, b'{"error": {"type": "idempotency_error", "code": "idempotency_key_in_use"}}', RETRY),  # Stripe
+        (409, b'{"error": "already exists"}', REFUSED),
+        (409, b"", REFUSED),
+        (422, b'{"title": "Idempotency-Key is already used"}', REFUSED),  # with another payload
+    ],
+)
+def test_a_409_about_the_idempotency_key_is_only_for_now(status, body, verdict):
+    """The attempt before is still being acted on; its answer was lost."""
+    assert classify_response(Response(status, {}, body, 0.01), RequestRetry()).verdict is verdict
+    of_ones_own = RequestRetry(statuses={503})
+    assert classify_response(Response(status, {}, body, 0.01), of_ones_own).verdict is REFUSED
+
+
+@every_row(
     ("method", "path", "query", "status", "creates_only", "there"),
     [
         ("DELETE", "x/7", "", 404, False, True),
