@@ -23,6 +23,12 @@ _NO_WORDS = _BAD_WORDS | {"", "false", "no", "n", "0", "none", "null", "off", "f
 # In the place of an error, or of how many there are: that there was none.
 _NO_ERROR = frozenset({"", "0", "false", "none", "null"})
 _FIRST_FAILURE = 400
+# Names, as plain_name() writes them, of how many failed: failed_count, FailedRecordCount. (An item may have several
+# errors.)
+_COUNT = re.compile(
+    r"(num|number|numberof|total|count)?(record|row|item|event|document)?s?"
+    r"(failed|failure|failures|rejected|invalid)(record|row|item|event|document|put)?s?(count|total)?"
+)
 _STATUS_TEXT = re.compile(r"(?:HTTP/\S+\s+)?([1-5]\d\d)\b.*", re.DOTALL)  # "422", "HTTP/1.1 422 Unprocessable"
 _OF_FAILURE = re.compile(r"error|fail|reject|invalid|exception|unprocessed|faultstring", re.IGNORECASE)
 
@@ -64,6 +70,17 @@ def tells_of_failure(value: Any, *, status_counts: bool = True, levels: int = 1,
 def is_error(value: Any) -> bool:
     """Return whether something stands in the place of an error that is one."""
     return value.strip().lower() not in _NO_ERROR if isinstance(value, str) else bool(value)
+
+
+def failures_counted(answer: Mapping[str, Any]) -> float:
+    """Return how many failures an answer counts, under usual names; 0 where it does not."""
+    counts = [value for name, value in answer.items() if _COUNT.fullmatch(plain_name(name))]
+    numbers = [float(value) for value in counts if _is_count(value)]
+    return max(numbers, default=0)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int or (isinstance(value, str) and value.isascii() and value.isdigit())
 
 
 def has_elsewhere(value: Any, names: Collection[str], levels: int) -> bool:

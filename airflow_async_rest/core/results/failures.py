@@ -4,7 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_async_rest.core.answers.usual_names import Nested, has_elsewhere, plain_name, tells_of_failure
+from airflow_async_rest.core.answers.usual_names import (
+    Nested,
+    failures_counted,
+    has_elsewhere,
+    plain_name,
+    tells_of_failure,
+)
 from airflow_async_rest.core.encoding.paths import ANY, MISSING, Names, compile_first, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
@@ -48,6 +54,7 @@ class FailuresReader:
         failures = self._place(found or [], items)
         if accepted:
             self._check_success(response, answer, found, len(items) - len(failures))
+            self._check_count(answer, max(len(failures), len(found or [])))
         first = min(failures, default=len(items))
         return [
             failures.get(place) or (DELIVERED if self._is_stored(place, first, accepted=accepted) else NOT_STORED)
@@ -129,6 +136,12 @@ class FailuresReader:
         for count in self._stored(answer):
             if count is not MISSING and _number(count) < stored:
                 raise ResultsError(f"the answer counts fewer stored items than the {stored} that did not fail")
+
+    def _check_count(self, answer: Any, named: int) -> None:
+        """Check that all failures are named: some APIs name the first ten. :raises ResultsError: when not."""
+        counted = failures_counted(answer) if isinstance(answer, Mapping) else 0
+        if counted > named:
+            raise ResultsError(f"the answer counts {counted:.0f} failures, and names {named}: {short(answer)}")
 
 
 def _number(count: Any) -> float:

@@ -260,6 +260,8 @@ FAILURES = {"entries": "bad", "lists": "failures"}
         (Results(**FAILURES), {"bad": [{"id": "8"}, {"id": 9}, {"id": 9}]}, [OK, NO, NO]),
         (Results(**FAILURES), {"bad": None}, [OK, OK, OK]),
         (Results(**FAILURES), {"failed": "0", "data": {"bad": {}, "errors": "0"}}, [OK, OK, OK]),
+        (Results(**FAILURES), {"failed": 1, "errorCode": 1004, "bad": [{"id": 7}]}, [NO, OK, OK]),
+        (Results(**FAILURES), {"numErrors": 2, "numFailed": 1, "bad": [{"id": 7}]}, [NO, OK, OK]),
         (Results(**FAILURES), {"stored": [{"bad": [1], "last_error": "x"}]}, [OK, OK, OK]),  # the objects' own
         (Results(lists="failures", entries="errors.list"), {"errors": {"list": []}}, [OK, OK, OK]),
         (Results(lists="failures"), {"failures": [{"id": 7}]}, [NO, OK, OK]),
@@ -299,6 +301,9 @@ def test_a_reader_of_ones_own(read, results, answer, expected):
         (Results(**FAILURES), {"result": {"failures": [{"id": 7}]}}),
         (Results(**FAILURES), {"result": {"failed": 1, "accepted": 2}}),
         (Results(**FAILURES), {"status": "fail", "data": {}}),  # JSend
+        # More failed than are named, as where an API names the first ten.
+        (Results(**FAILURES), {"failed": 2, "bad": [{"id": 7}]}),
+        (Results(**FAILURES), {"FailedRecordCount": "2", "bad": [{"id": 7}]}),
     ],
 )
 def test_what_a_reader_of_ones_own_cannot_understand_is_an_error(read, results, answer):
