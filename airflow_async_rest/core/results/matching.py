@@ -171,6 +171,11 @@ def match_by_id(
     :raises ResultsError: when an item's result is not certain.
     """
     if order_counts and _is_in_order(said, sent):
+        if not _agree(range(len(results)), results) and _are_places(said):
+            raise ResultsError(
+                "the results have numbers of their own, in another order: where these are places in the request, write "
+                "Results(match='index', at=..., first_index=...), and else match='position'"
+            )
         return list(results)
     said, sent = _alike_spelled(said, sent)
     matched: list[ItemResult | None] = [None] * len(sent)
@@ -198,6 +203,13 @@ def _is_in_order(said: Sequence[Id], sent: Sequence[Id]) -> bool:
     if any(theirs not in (None, own) for theirs, own in zip(said, sent, strict=True)):
         return not share_one(said, sent)  # they are such as the API has made up
     return len(known) != 1 or len(said) - said.count(None) == 1
+
+
+def _are_places(said: Sequence[Id]) -> bool:
+    """Return whether ids may be the places of items in the request, and so that they speak against the order."""
+    places = [-1 if (place := _index(one)) is None else place for one in said]
+    first = min(places)
+    return first in {0, 1} and places != sorted(places) and sorted(places) == [*range(first, first + len(places))]
 
 
 def share_one(said: Sequence[Id], sent: Sequence[Id]) -> bool:

@@ -100,6 +100,9 @@ def at(time):
         # nothing speaks against the order
         (None, SEVEN_TO_NINE, said(7, None, None, bad=[1]), [OK, NO, OK]),
         (None, SEVEN_TO_NINE, said("a", "b", "c", bad=[1]), [OK, NO, OK]),
+        (None, SEVEN_TO_NINE, said(1, 2, 3, bad=[1]), [OK, NO, OK]),
+        (None, SEVEN_TO_NINE, said(3, 1, 2), [OK, OK, OK]),
+        (None, SEVEN_TO_NINE, said(53, 51, 52, bad=[1]), [OK, NO, OK]),
         (None, SEVEN_TO_NINE, said(None, None, None, bad=[1]), [OK, NO, OK]),
         (None, SEVEN_TO_NINE, said("", "", "", bad=[1]), [OK, NO, OK]),
         # elimination
@@ -142,6 +145,8 @@ def test_entries_are_given_to_the_items_they_are_about(read, match, payloads, en
         (None, ({"id": 7}, {"id": 7}), said(7, 7, bad=[1])),
         (None, ({"id": 7}, NONE, NONE), said(7, 8, 9, bad=[1])),
         ("id", SEVEN_TO_NINE, said("a", "b", "c")),
+        (None, SEVEN_TO_NINE, said("2", "1", "3", bad=[0])),  # Microsoft Graph: places in the request
+        (None, SEVEN_TO_NINE, said(1, 0, 2, bad=[0])),
         ("id", (NONE, NONE, NONE), said(1, 2, 3, bad=[1])),
         ("id", SEVEN_TO_NINE, said(7, None, None, bad=[1])),
         (None, SEVEN_TO_NINE, said(9, 8)),
