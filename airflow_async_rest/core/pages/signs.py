@@ -1,5 +1,6 @@
 """What an answer says of a next page in the usual words, whoever asks for one. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ _LINKS_AND_CURSORS = (
 )
 _FLAGS = ("hasMore", "has_more", "hasNext", "has_next", "hasNextPage", "has_next_page", "IsTruncated", "isTruncated")
 _SIGNS = frozenset({*_LINKS_AND_CURSORS, *_FLAGS})
+_RANGE = re.compile(r"-([0-9]{1,18})/([0-9]{1,18})\s*$")  # items 0-24/319
 # Of objects within objects; what is in lists is the API's rows.
 _LEVELS = 4
 
@@ -24,6 +26,10 @@ def sign_of_more(payload: Any, headers: Mapping[str, str], row: Any) -> str | No
     """
     if next_link(headers):
         return "header.Link"
+    if headers.get("X-Next-Page", "").strip():
+        return "header.X-Next-Page"
+    if (found := _RANGE.search(headers.get("Content-Range", ""))) and int(found[1]) + 1 < int(found[2]):
+        return "header.Content-Range"
     names = _find(payload, row, _LEVELS)
     return written_path(names) if names else None
 

@@ -125,10 +125,14 @@ def test_a_cursor_that_some_item_has_had_is_no_wrong_path(api, tmp_path, caplog)
 
 
 @pytest.mark.parametrize(
-    ("style", "answer", "link", "path"),
+    ("style", "answer", "headers", "path"),
     [
-        (None, {}, '</x?page=2>; rel="next"', "header.Link"),
-        (None, {}, '</x?page=1>; rel="last"', None),
+        (None, {}, {"Link": '</x?page=2>; rel="next"'}, "header.Link"),
+        (None, {}, {"Link": '</x?page=1>; rel="last"'}, None),
+        (None, {}, {"X-Next-Page": "2"}, "header.X-Next-Page"),  # GitLab
+        (None, {}, {"X-Next-Page": "", "Content-Range": "items 0-1/2"}, None),
+        (None, {}, {"Content-Range": "0-1/3573"}, "header.Content-Range"),  # PostgREST
+        (None, {}, {"Content-Range": "0-1/*"}, None),
         (None, {"next": "?page=2"}, None, "next"),
         (None, {"@odata.nextLink": "?page=2"}, None, "@odata.nextLink"),
         (None, {"_links": {"next": {"href": "?page=2"}}}, None, "_links.next"),
@@ -145,8 +149,7 @@ def test_a_cursor_that_some_item_has_had_is_no_wrong_path(api, tmp_path, caplog)
         (CursorPages("next_cursor", more="has_more"), {"has_more": False, "next_cursor": "c"}, None, None),
     ],
 )  # fmt: skip
-def test_a_next_page_that_nobody_asks_for_is_warned_of(api, tmp_path, caplog, style, answer, link, path):
-    headers = {"Link": link} if link else {}
+def test_a_next_page_that_nobody_asks_for_is_warned_of(api, tmp_path, caplog, style, answer, headers, path):
     api.answer = lambda seen: web.json_response({"items": [{"id": "1"}, {"id": "2"}], **answer}, headers=headers)
     run(make_fetch_job(api, tmp_path, Database(), 3, pages=style, rows="items"), Store())
     said = [record.args[0] for record in caplog.records if "nobody has asked for it" in record.getMessage()]
