@@ -129,6 +129,8 @@ class AnswerReader:
         if self._function is not None:
             _check_errors(response, payload, nothing_found=False)
             rows = self._make(self._function, response, payload, item)
+            if not rows:
+                _check_errors(response, payload, nothing_found=True)
         else:
             rows = self._list_at("rows", self._path, response, payload)
             if isinstance(payload, Lines) and not rows:

@@ -148,14 +148,17 @@ WELL = [
 @every_row("said", FAILED)
 def test_an_answer_without_rows_that_says_that_it_failed_is_an_error(said, empty_ok):
     body = json.dumps({**said, "items": []}).encode()
-    for path in ("items", "no.items" if empty_ok else "items"):
+    functions = (lambda payload, item: payload.get("no"), lambda payload, item: payload["items"])
+    for rows in ("items", "no.items" if empty_ok else "items", *functions):
         with pytest.raises(AnswerError, match="it failed, and without rows"):
-            rows_of(body, path, empty_ok=empty_ok)
+            rows_of(body, rows, empty_ok=empty_ok)
 
 
 @every_row("said", FAILED)
 def test_rows_beside_it_are_read(said):
-    assert rows_of(json.dumps({**said, "items": [{"a": 1}]}).encode(), "items") == [{"a": 1}]
+    body = json.dumps({**said, "items": [{"a": 1}]}).encode()
+    for rows in ("items", lambda payload, item: payload["items"]):
+        assert rows_of(body, rows) == [{"a": 1}]
 
 
 @every_row("said", WELL)
