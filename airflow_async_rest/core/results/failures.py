@@ -15,7 +15,7 @@ from airflow_async_rest.core.encoding.paths import ANY, MISSING, Names, compile_
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
 from airflow_async_rest.core.results.entries import ERROR_NAMES, NOT_STORED, EntryReader, is_success, parse_answer
-from airflow_async_rest.core.results.matching import id_text, short
+from airflow_async_rest.core.results.matching import folded, id_text, short
 from airflow_async_rest.core.results.results import Results
 from airflow_async_rest.core.sending.retry import RequestRetry
 
@@ -101,8 +101,9 @@ class FailuresReader:
                 number = found[0] if items and len(items[0].sent) > 1 else 0  # one key may stand at several places
                 named[number, id_text(value)].append(result)
         pairs = []
+        spelled = _spelled(of_id) if named.keys() - of_id.keys() else {}
         for of_one, results in named.items():
-            places = of_id.get(of_one, [])
+            places = of_id.get(of_one) or spelled.get((of_one[0], folded(of_one[1])), [])
             # Of items that were sent with one id, only as many results as there are items tell which failed.
             if not places or (len(places) > 1 and len(results) != len(places)):
                 known = (
@@ -142,6 +143,14 @@ class FailuresReader:
         counted = failures_counted(answer) if isinstance(answer, Mapping) else 0
         if counted > named:
             raise ResultsError(f"the answer counts {counted:.0f} failures, and names {named}: {short(answer)}")
+
+
+def _spelled(of_id: Mapping[tuple[int, str | None], list[int]]) -> dict[tuple[int, str | None], list[int]]:
+    """Return the places of items by their ids, as others may spell them; none of what could be two."""
+    found = defaultdict[tuple[int, str | None], list[list[int]]](list)
+    for (number, own), places in of_id.items():
+        found[number, folded(own)].append(places)
+    return {spelled: some[0] for spelled, some in found.items() if len(some) == 1}
 
 
 def _number(count: Any) -> float:

@@ -143,9 +143,16 @@ def check_count(entries: Sequence[Any], count: int) -> None:
 
 def check_positions(said: Sequence[Id], sent: Sequence[Id]) -> None:
     """Check that entries that have an id stand where it was sent. :raises ResultsError: when not."""
+    if _stranger(said, sent) and (stranger := _stranger(*_alike_spelled(said, sent))):
+        raise ResultsError(f"a result is about {stranger[0]!r}, where {stranger[1]!r} was sent")
+
+
+def _stranger(said: Sequence[Id], sent: Sequence[Id]) -> tuple[str, str] | None:
+    """Return the first id that stands where another one was sent, and that one; None: there is none."""
     for theirs, own in zip(said, sent, strict=True):
         if theirs is not None and own is not None and theirs != own:
-            raise ResultsError(f"a result is about {theirs!r}, where {own!r} was sent")
+            return theirs, own
+    return None
 
 
 def match_by_index(pairs: Sequence[tuple[int, ItemResult]], count: int) -> list[ItemResult]:
@@ -214,7 +221,7 @@ def _are_places(said: Sequence[Id]) -> bool:
 
 def share_one(said: Sequence[Id], sent: Sequence[Id]) -> bool:
     """Return whether one of the ids of an answer was sent, however it is spelled."""
-    return not {*map(_folded, {*said} - {None})}.isdisjoint(map(_folded, sent))
+    return not {*map(folded, {*said} - {None})}.isdisjoint(map(folded, sent))
 
 
 def places_of(names: Sequence[str], first_index: int) -> list[int]:
@@ -224,7 +231,7 @@ def places_of(names: Sequence[str], first_index: int) -> list[int]:
     return places if sorted(places) == [*range(len(names))] else []
 
 
-def _folded(one: Id) -> Id:
+def folded(one: Id) -> Id:
     """Write an id as others may spell it: in small letters, without blanks around it and zeros before it.
 
     A time is written in UTC, and a GUID without what stands between its digits.
@@ -243,7 +250,7 @@ def _alike_spelled(said: Sequence[Id], sent: Sequence[Id]) -> tuple[Sequence[Id]
     """Return ids that compare: as they are, or where that finds none and it is certain, however they are spelled."""
     if not set(said).isdisjoint(set(sent) - {None}):
         return said, sent
-    theirs, own = [*map(_folded, said)], [*map(_folded, sent)]
+    theirs, own = [*map(folded, said)], [*map(folded, sent)]
     certain = len(set(theirs)) == len(set(said)) and len(set(own)) == len(set(sent))
     return (theirs, own) if certain else (said, sent)
 

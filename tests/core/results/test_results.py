@@ -195,6 +195,13 @@ def test_names_of_which_some_were_not_sent_are_an_error(read, names):
         read(Results(entries="*"), under(*names, bad="9"))
 
 
+def test_at_its_place_an_id_may_be_spelled_in_another_way(read):
+    sent, results = ({"id": GUID}, {"id": OTHER}), Results(match="position", at="id")
+    assert read(results, said(GUID.upper(), OTHER.upper(), bad=[1]), sent) == [OK, NO]
+    with pytest.raises(ResultsError, match="where '6f9619ff"):
+        read(results, said(OTHER, GUID, bad=[1]), sent)
+
+
 @dataclass
 class Reading:
     id: int
@@ -321,6 +328,14 @@ def test_failures_of_an_id_that_was_sent_twice_are_those_of_both_or_an_error(rea
     assert read(Results(**FAILURES), {"bad": [{"id": 7}, {"id": 7}]}, twice) == [NO, NO, OK]
     with pytest.raises(ResultsError, match="was sent 2 times"):
         read(Results(**FAILURES), {"bad": [{"id": 7}]}, twice)
+
+
+def test_a_failure_names_its_item_also_where_it_spells_the_id_in_another_way(read):
+    sent = ({"id": GUID}, {"id": OTHER}, at("09:00:00"))
+    said = {"bad": [{"id": f"{{{OTHER.upper()}}}"}, {"id": "2026-01-01T08:00:00.000Z"}]}
+    assert read(Results(**FAILURES), said, sent) == [OK, NO, NO]
+    with pytest.raises(ResultsError, match="which no item was sent with"):  # it may be either
+        read(Results(**FAILURES), {"bad": [{"id": "A"}]}, ({"id": "a"}, {"id": "a "}))
 
 
 def test_in_a_refusal_the_items_that_are_not_named_go_again(read):
