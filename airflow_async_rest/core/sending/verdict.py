@@ -52,11 +52,7 @@ def classify_status(status: int, retry: RequestRetry) -> Verdict:
 
 
 _DELIVERED = Judgment(Verdict.DELIVERED)
-_UNREAD = Judgment(
-    Verdict.REFUSED,
-    f"http_{MULTI_STATUS}",
-    "a 207 tells about each of several things in its body, which nobody reads: give a response_check",
-)
+_UNREAD = "{} tells about each of several things in its body, which nobody reads: give a response_check"
 
 
 def classify_response(
@@ -75,7 +71,7 @@ def classify_response(
     :param needs_body: whether somebody else reads the body; else the status of an answer that is broken says it all.
     :param families: of headers in which the API tells of its limit: what it refuses for that is refused for now.
     """
-    by_status = _by_status(response, retry, families)
+    by_status = _by_status(response, retry, families, needs_body=needs_body)
     if response.broken is None:
         return by_status if check is None else _by_check(check, response, by_status)
     # Of what is not delivered, the status says why. A success that nobody can read is not one yet, if it matters.
@@ -85,14 +81,26 @@ def classify_response(
     return Judgment(verdict, response.broken.reason, f"the API answers {response.status}")
 
 
-def _by_status(response: Response, retry: RequestRetry, families: tuple[QuotaHeaders, ...]) -> Judgment:
+def _by_status(
+    response: Response, retry: RequestRetry, families: tuple[QuotaHeaders, ...], *, needs_body: bool
+) -> Judgment:
     status = response.status
     if status in SUCCESSES:
-        return _UNREAD if status == MULTI_STATUS else _DELIVERED
+        # Most answers do not begin as a part does, which is seen at once.
+        if status == MULTI_STATUS or (not needs_body and b"--" in response.body[:4] and is_multipart(response)):
+            what = "a 207" if status == MULTI_STATUS else "an answer in parts (multipart/mixed)"
+            return Judgment(Verdict.REFUSED, f"http_{status}", _UNREAD.format(what))
+        return _DELIVERED
     verdict = classify_status(status, retry)
     if verdict is Verdict.REFUSED and retry.statuses is None and _asks_to_come_back(response, families):
         verdict = Verdict.RETRY
     return Judgment(verdict, f"http_{status}")
+
+
+def is_multipart(response: Response) -> bool:
+    """Return whether an answer has a part for each of several requests, as to a batch of OData's, or Google's."""
+    kind = str(response.headers.get("Content-Type", "")).lower()
+    return kind.startswith("multipart/mixed") and response.body.lstrip().startswith(b"--")
 
 
 def _asks_to_come_back(response: Response, families: tuple[QuotaHeaders, ...]) -> bool:
