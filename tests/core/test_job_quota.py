@@ -4,9 +4,10 @@ import time
 
 import pytest
 from counting import Counting, by_draft, by_epoch, by_family, without_limit
-from engine import Store, counts, make_job, run
+from engine import Store, counts, make_bulk_job, make_job, run
 from limit_stores import MemoryServer, MemoryStore
 
+from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import FailuresError
 from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.quotas import QuotaHeaders
@@ -33,14 +34,18 @@ def test_an_apis_own_names_are_heeded(tmp_path, api):
     assert counting.refused == 0
 
 
-def test_a_refusal_says_for_how_long_in_an_apis_own_headers(tmp_path, api, lines):
+@pytest.mark.parametrize("bulk", [False, True])
+@pytest.mark.parametrize("status", [403, 429, 503])
+def test_a_refusal_says_for_how_long_in_an_apis_own_headers(tmp_path, api, lines, status, bulk):
     from aiohttp import web
 
-    left = [429]
+    left = [status]
     told = {"X-Quota-Left": "0", "X-Quota-Reset": "0.2"}
     api.answer = lambda seen: web.Response(status=left.pop(), headers=told) if left else 200
     names = (QuotaHeaders("X-Quota-Left", "X-Quota-Reset"),)
-    job = make_job(api, tmp_path, 20, log=lines.log, retry=RequestRetry(max_attempts=2), quota_headers=names)
+    how = {"log": lines.log, "retry": RequestRetry(max_attempts=2), "quota_headers": names}
+    batch = Batch(max_items=10)
+    job = make_bulk_job(api, tmp_path, batch, 20, **how) if bulk else make_job(api, tmp_path, 20, **how)
     assert counts(run(job, Store())) == [20, 20, 0, 0]
     assert "INFO The API asks for a pause of 0.2 s: all requests wait." in lines.texts
 

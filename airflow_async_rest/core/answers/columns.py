@@ -132,6 +132,21 @@ class RowShape:
                 _ignore(row.keys() - used, tally)
         return shaped
 
+    def check_names(self, names: Sequence[str], excerpt: Callable[[Any], str] = str) -> None:
+        """Check that one that names columns, and has no rows, has columns that are loaded.
+
+        :raises AnswerError: when not: it may be an error message, for example.
+        """
+        row = dict.fromkeys(names, "")
+        if self.names is None:
+            is_asked_for = self._known is None or bool(self._divided(row)[0])
+        else:
+            is_asked_for = self._has_something(row)
+        if not is_asked_for:
+            raise AnswerError(
+                f"the answer has no rows, and none of its columns is loaded: {excerpt(', '.join(names))!r}"
+            )
+
     def _has_something(self, row: Mapping[str, Any]) -> bool:
         """Return whether a row has what is asked for, apart from what expressions make of nothing."""
         return not self.asked or any(path.is_in(row) for path in self.asked)

@@ -44,7 +44,7 @@ class Csv:
         if self.charset is not None and not _is_charset(self.charset):
             raise ConfigurationError(f"Csv(charset={self.charset!r}): it is unknown; write one such as 'utf-8'.")
 
-    def parse(self, body: bytes, charset: str) -> list[dict[str, str | None]]:
+    def parse(self, body: bytes, charset: str) -> "Lines":
         """Read a whole answer.
 
         :param charset: what its content type says.
@@ -70,7 +70,7 @@ class Csv:
         )
         names = next(filter(None, lines), [])
         _check_names(names)
-        rows = []
+        rows = Lines(names)
         for fields in lines:
             if len(fields) == len(names):
                 rows.append({name: field or None for name, field in zip(names, fields, strict=True)})
@@ -89,6 +89,17 @@ class Csv:
                 f"the name of a column has {found!r} in it: write answer_format=Csv(delimiter={found!r}) where that "
                 "separates fields, and Csv(delimiter=',') where a comma does"
             )
+
+
+class Lines(list[dict[str, str | None]]):
+    """The rows of a file.
+
+    :param names: of its columns.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
 
 
 def _check_no_other(text: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_async_rest.core.answers.columns import RowShape
+from airflow_async_rest.core.answers.csv_format import Lines
 from airflow_async_rest.core.answers.formats import (
     NO_CONTENT,
     AnswerFormat,
@@ -15,6 +16,7 @@ from airflow_async_rest.core.answers.formats import (
     unpack_file,
 )
 from airflow_async_rest.core.answers.tally import Tally
+from airflow_async_rest.core.answers.usual_names import is_error, says_it_failed
 from airflow_async_rest.core.encoding.charsets import MARKS
 from airflow_async_rest.core.encoding.paths import MISSING, WHOLE, JsonPath, parse_path
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
@@ -28,6 +30,7 @@ Rows = str | Callable[[Any, dict[str, Any]], Any] | None
 _NOTHING = MARKS | {b""}
 # Where an API says what went wrong, in an answer that has no data.
 _ERRORS = ("errors", "error")
+_NOT_READY = 202
 _WORDS = ("message", "detail", "title", "description", "error")
 
 
@@ -118,6 +121,7 @@ class AnswerReader:
                 f"the answer has {counted(len(response.body), 'byte')} and status {response.status}, which does not "
                 "say that there are no rows, as a 204 would; with empty_ok=True it does"
             )
+        _check_ready(response)
         return True
 
     def _find(self, response: Response, payload: Any, item: Mapping[str, Any]) -> list[Any]:
@@ -125,8 +129,12 @@ class AnswerReader:
         if self._function is not None:
             _check_errors(response, payload, nothing_found=False)
             rows = self._make(self._function, response, payload, item)
+            if not rows:
+                _check_errors(response, payload, nothing_found=True)
         else:
             rows = self._list_at("rows", self._path, response, payload)
+            if isinstance(payload, Lines) and not rows:
+                self._shape.check_names(payload.names, response.excerpt)
         for row in rows:
             if not isinstance(row, Mapping):
                 _check_errors(response, payload, nothing_found=row is None)
@@ -204,11 +212,24 @@ def _check_errors(response: Response, payload: Any, *, nothing_found: bool) -> N
     :param nothing_found: whether there is nothing where the rows should be.
     :raises AnswerError: with the API's message.
     """
+    if nothing_found:
+        _check_ready(response)
     if not isinstance(payload, Mapping) or not (nothing_found or _is_null(payload.get("data", MISSING))):
         return
     for name in _ERRORS:
-        if errors := payload.get(name):
+        if is_error(errors := payload.get(name)):
             raise AnswerError(f"the API answers with {name} and without data: {response.excerpt(_message(errors))!r}")
+    if nothing_found and says_it_failed(payload):
+        raise AnswerError(f"the API answers that it failed, and without rows: {response.excerpt(payload)!r}")
+
+
+def _check_ready(response: Response) -> None:
+    """Check that an answer in which nothing is found is not one that is still to come. :raises AnswerError: if so."""
+    if response.status == _NOT_READY:
+        raise AnswerError(
+            "the answer has status 202 and no rows: it may not be ready yet; response_check=lambda response: "
+            "Verdict.RETRY if response.status == 202 else None asks again"
+        )
 
 
 def _is_null(value: Any) -> bool:

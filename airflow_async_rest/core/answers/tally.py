@@ -13,6 +13,8 @@ from airflow_async_rest.core.letters.shown import visible
 _MOST_IGNORED_KEYS = 50
 # What rows have instead is looked for in so many of them, so many keys of each, and so deep.
 _MOST_ROWS, _MOST_KEYS, _MOST_DEPTH = 20, 200, 5
+# Last pages, as full as any, that are looked at for what says that there is another one.
+MOST_LOOKS = 20
 _ALIKE, _VERY_MUCH_ALIKE = 0.6, 0.8
 
 
@@ -83,6 +85,8 @@ class Tally:
     :param ignored: the count of the tries before: key -> rows.
     :param unfound: the same of paths into rows; None: there were none.
     :param shown: takes secrets out of a key.
+    :ivar unasked: where an item's last answer says that there is a next page, which nobody asks for.
+    :ivar full_size: most rows of such an answer, and ``looks`` how many more of that size are looked at.
     """
 
     def __init__(
@@ -97,6 +101,8 @@ class Tally:
         self.ignored = Counter(ignored)
         self.unfound = UnfoundPaths(columns, unfound)
         self.unfound_next = UnfoundPaths(next_page)
+        self.unasked: str | None = None
+        self.full_size, self.looks = 0, MOST_LOOKS
         self._shown = shown
 
     def ignore(self, key: object) -> None:

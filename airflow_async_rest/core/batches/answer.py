@@ -41,7 +41,8 @@ def read_answer(
     :param exchange: how it was sent and is judged.
     """
     check = exchange.response_check
-    judgment = classify_response(response, exchange.retry, check, needs_body=form.needs_body)
+    families = exchange.sender.quota_headers
+    judgment = classify_response(response, exchange.retry, check, needs_body=form.needs_body, families=families)
     if response.broken is None and judgment.reason != CHECK:
         try:
             results = form.read(response, items, checked=check is not None)

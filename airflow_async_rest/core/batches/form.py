@@ -16,7 +16,7 @@ from airflow_async_rest.core.results.matching import SentIds
 from airflow_async_rest.core.results.reader import results_reader, sent_keys
 from airflow_async_rest.core.results.results import Results
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.verdict import MAY_BE_CUT
+from airflow_async_rest.core.sending.verdict import MAY_BE_CUT, is_multipart
 
 A_FUNCTION = "function"
 
@@ -108,10 +108,12 @@ class BatchForm:
             return None  # a refusal of all: its status says why
         except Exception as error:  # whatever an answer looks like, it fails its batch and no more
             raise ResultsError(f"the answer cannot be read: {type(error).__name__}: {error}") from error
-        if results is None and response.status == MULTI_STATUS and not checked:
+        is_of_each = response.status == MULTI_STATUS or (is_success(response) and is_multipart(response))
+        if results is None and is_of_each and not checked:
+            what = "a 207" if response.status == MULTI_STATUS else "in parts (multipart/mixed)"
             raise ResultsError(
-                "the answer is a 207, which tells about each item, and nothing reads it: choose "
-                f"Batch(results=...), {result_choices()}"
+                f"the answer is {what}, which tells about each item, and nothing reads it: choose Batch(results=...), "
+                f"{result_choices()}"
             )
         return results
 

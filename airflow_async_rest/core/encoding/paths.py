@@ -14,7 +14,7 @@ Find = Callable[[Any], Any]
 FindAll = Callable[[Any], list[Any]]
 
 MISSING: Final = object()
-_ANY = "*"
+ANY: Final = "*"
 _INDEX = re.compile(r"-?[0-9]{1,9}")
 _OF_JMESPATH = frozenset('[]()|*"&{}`')
 # What of JMESPath leads to one place, and leaves nothing out.
@@ -210,7 +210,7 @@ def compile_path(path: str | Names) -> FindAll:
     :param path: with dots, or its names.
     """
     names = path if isinstance(path, tuple) else tuple(path.split(".")) if path else ()
-    if _ANY in names:
+    if ANY in names:
         return lambda value: _spread(value, names)
     if len(names) != 1:
         return lambda value: [follow(value, names)]
@@ -247,7 +247,7 @@ def present(found: list[Any]) -> list[Any]:
 
 def _spread(value: Any, names: Names) -> list[Any]:
     """Follow a path with a ``*`` in it."""
-    place = names.index(_ANY)
+    place = names.index(ANY)
     inner, rest = follow(value, names[:place]), names[place + 1 :]
     if isinstance(inner, Mapping):
         inner = list(inner.values())
@@ -255,9 +255,9 @@ def _spread(value: Any, names: Names) -> list[Any]:
         return [MISSING]
     if not rest:
         return inner
-    if _ANY not in rest:
+    if ANY not in rest:
         return [follow(part, rest) for part in inner]
-    if rest == (_ANY,) and all(
+    if rest == (ANY,) and all(
         type(part) is dict and len(part) == 1 for part in inner
     ):  # as _bulk answers, in half the time
         return [found for part in inner for found in part.values()]

@@ -10,7 +10,7 @@ from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.account.judgment import give_up_on_credentials
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.answers.reader import Answer
-from airflow_async_rest.core.answers.tally import Tally
+from airflow_async_rest.core.answers.tally import MOST_LOOKS, Tally
 from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.errors import AnswerError, BookmarkRefusedError, ItemError, let_go
@@ -20,6 +20,8 @@ from airflow_async_rest.core.keeping.row_sink import MOST_ROWS_OF_AN_ITEM, RowBu
 from airflow_async_rest.core.limits.adaptive import Places
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Request, Response, Skipped, Verdict
 from airflow_async_rest.core.pages import Page
+from airflow_async_rest.core.pages.custom import OwnStyle
+from airflow_async_rest.core.pages.signs import sign_of_more
 from airflow_async_rest.core.sending.attempts import Exchange, Settled
 from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.watching.log import JobLog
@@ -252,7 +254,24 @@ class Walk:
                 f"the pages do not end: {self.count:,} have come, and there is a next one; "
                 f"max_pages={self._plan.max_pages} is the most that an item may have"
             )
+        size = answer.count or 0
+        if request is None and (size > self._tally.full_size or (size == self._tally.full_size and self._tally.looks)):
+            self._look_for_more(answer, size)
         self._page, self._request = page or self._page, request
+
+    def _look_for_more(self, answer: Answer, size: int) -> None:
+        """Note where the last page says that there is another one, unless it is known in another way that it is not.
+
+        An item of which pages are missing has a full page: who has seen some of these has seen all that the API says.
+        """
+        tally = self._tally
+        if size > tally.full_size:
+            tally.full_size, tally.looks = size, MOST_LOOKS
+        tally.looks -= 1
+        if self._knows_end or isinstance(self._pages, OwnStyle) or answer.count == 0 or tally.unasked is not None:
+            return
+        row = answer.given[0] if isinstance(answer.given, list) and len(answer.given) == 1 else None
+        tally.unasked = sign_of_more(answer.payload, answer.response.headers, row)
 
     def _ahead(self, page: Page, answer: Answer, path: str) -> Iterator[Request]:
         """Yield what is likely to be asked for next, as far as an answer tells."""
@@ -265,9 +284,10 @@ class Walk:
 
         :param given: digest of what the API gave with it.
         :param leads_here: whether its cursor, or link, is its own.
-        :raises AnswerError: when the API gives the first page, whatever it is asked for.
+        :raises AnswerError: when the API gives the first page, whatever it is asked for, or says that there are more.
         """
         if leads_here and answer.count == 0:
+            self._check_end()
             return True
         goes_by_rows = self._pages is not None and self._pages.goes_by_rows
         if not (leads_here or goes_by_rows) or self.count == 1 or answer.count == 0:
@@ -279,7 +299,17 @@ class Walk:
             raise AnswerError(
                 "the second page has the rows of the first one: does the API know the parameters of paginate?"
             )
+        if leads_here:
+            self._check_end()
         return leads_here or not self._knows_end
+
+    def _check_end(self) -> None:
+        """Check that nothing speaks against it that a page is the last one. :raises AnswerError: when a flag does."""
+        if self._knows_end:
+            raise AnswerError(
+                f"page {self.count} has no new rows and leads to itself, but the API says that there are more: is "
+                "more= of paginate the flag for that?"
+            )
 
     def _check_goes_on(self, given: str, *, leads_here: bool) -> None:
         """Check that the pages do not begin again. :raises AnswerError: when they do, and nothing tells the end."""

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import chain, repeat
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
+from airflow_async_rest.core.limits.header_values import Policy, now_of_api, policies, read_number, read_reset
 from airflow_async_rest.core.limits.limiter import Limiter
-from airflow_async_rest.core.limits.pauses import now_of_api, policies, read_number, read_reset
 from airflow_async_rest.core.requests.headers import joined, lines_of
 
 _LONGEST_SECONDS = 32 * 86_400.0  # a month; what is longer is no time
@@ -71,25 +71,58 @@ def iter_quotas(headers: Mapping[str, str], families: tuple[QuotaHeaders, ...], 
     :param now: by our clock.
     """
     now = now_of_api(headers, now)
-    if "RateLimit" in headers:
-        wholes = {policy.name: policy for policy in policies(joined(headers, "RateLimit-Policy"))}
-        for policy in policies(joined(headers, "RateLimit")):
-            whole = wholes.get(policy.name, policy)
-            if whole.unit == policy.unit == "requests":
-                seconds = whole.window if policy.seconds is None else policy.seconds
-                if policy.remaining is None or seconds is None:
-                    yield _NO_SENSE
-                else:
-                    yield Quota(policy.remaining, seconds, whole.limit)
+    for policy in policies_of(headers):
+        if policy.unit != "requests":
+            continue
+        if policy.remaining is None or policy.seconds is None:
+            yield _NO_SENSE
+        else:
+            yield Quota(policy.remaining, policy.seconds, policy.limit)
     yield from _of_families(headers, families, now)
 
 
+def policies_of(headers: Mapping[str, str]) -> Iterator[Policy]:
+    """Yield what ``RateLimit`` says of each limit, with what ``RateLimit-Policy`` does.
+
+    Where the time is not said, the window of the policy bounds it.
+    """
+    if "RateLimit" not in headers:
+        return
+    wholes = {policy.name: policy for policy in policies(joined(headers, "RateLimit-Policy"))}
+    for policy in policies(joined(headers, "RateLimit")):
+        whole = wholes.get(policy.name, policy)
+        seconds = whole.window if policy.seconds is None else policy.seconds
+        unit = policy.unit if whole.unit == "requests" else whole.unit
+        yield policy._replace(seconds=seconds, limit=whole.limit, unit=unit)
+
+
+def lines_of_family(headers: Mapping[str, str], names: QuotaHeaders) -> Iterator[tuple[str | None, ...]]:
+    """Yield what remains of each limit that an answer tells of, when it starts again, and the whole of it.
+
+    In several lines, each is of one limit: a gateway's, and the API's behind it. Where they do not pair, the last
+    reset counts for all that is left, and the last that remains for all resets: one of them may be told once for all.
+    """
+    remaining, resets = _values(headers, names.remaining), _values(headers, names.reset)
+    count = max(len(remaining), len(resets))
+    remaining, resets = [one + one[-1:] * (count - len(one)) for one in (remaining, resets)]
+    limits = _values(headers, names.limit)[:count] if names.limit else []
+    yield from zip_longest(remaining, resets, limits)
+
+
+def _values(headers: Mapping[str, str], name: str) -> list[str]:
+    """Return the values of a header's lines; a gateway may have put numbers of several lines into one."""
+    values: list[str] = []
+    for line in lines_of(headers, name):
+        parts = line.split(", ")
+        values += [line] if None in map(read_number, parts) else parts
+    return values
+
+
 def _of_families(headers: Mapping[str, str], families: tuple[QuotaHeaders, ...], now: datetime) -> Iterator[Quota]:
-    for names in families:  # in several lines, each is of one limit: a gateway's, and the API's behind it
-        limits = chain(lines_of(headers, names.limit) if names.limit else [], repeat(None))
-        lines = lines_of(headers, names.remaining), lines_of(headers, names.reset), limits
-        for remaining, end, limit in zip(*lines, strict=False):
-            yield _of_headers(remaining, end, limit, now)
+    for names in families:
+        for remaining, ends, limit in lines_of_family(headers, names):
+            if remaining is not None and ends is not None:
+                yield _of_headers(remaining, ends, limit, now)
 
 
 def _of_headers(remaining: str, ends: str, limit: str | None, now: datetime) -> Quota:
@@ -124,11 +157,6 @@ class ToldLimit:
         self._longest_seconds, self._say = longest_seconds, say
         self.names = ("RateLimit", *(names.remaining for names in families))
         self._has_said: set[str] = set()
-
-    def pause(self, headers: Mapping[str, str]) -> float | None:
-        """Return how long a refusal asks for a pause, in the headers that are looked for; None where it does not."""
-        told = _of_families(headers, self._families, now_of_api(headers, datetime.now(UTC)))
-        return max((quota.seconds for quota in told if quota.makes_sense and not quota.remaining), default=None)
 
     def heed(self, headers: Mapping[str, str]) -> None:
         """Slow down, or pause, as an answer's headers ask for."""

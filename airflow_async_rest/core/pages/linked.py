@@ -49,7 +49,7 @@ class LinkPages(Style):
         """Return the page to begin with."""
         return Page()
 
-    def after(self, page: Page, answer: PageAnswer) -> Page | None:
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
         """Return the page that the answer links to."""
         more = self._has_more(answer)
         if more is False:
@@ -64,7 +64,7 @@ class LinkPages(Style):
             return None
         if not isinstance(link, str):
             raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)!r}, which is not a URL")
-        return self._next_page(page, Page(link=link), answer)
+        return Page(link=link)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class CursorPages(Style):
         """Return the page to begin with: without a cursor."""
         return Page(into=self.into)
 
-    def after(self, page: Page, answer: PageAnswer) -> Page | None:
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
         """Return the page that the cursor leads to."""
         more = self._has_more(answer)
         cursor = None if more is False else self._find_cursor(answer)
@@ -110,7 +110,7 @@ class CursorPages(Style):
                 f"the cursor, at {self.cursor!r}, is {str(cursor)!r}, which cannot be written in a query: write the "
                 f"path of a text in it; or cursor='to_string({self.cursor})', where the API takes JSON; or into='body'"
             )
-        return self._next_page(page, Page({self.param: cursor}, self.into), answer)
+        return Page({self.param: cursor}, self.into)
 
     def _find_cursor(self, answer: PageAnswer) -> Any:
         cursor = self._find("cursor", answer)

@@ -121,12 +121,6 @@ class Style:
             )
         return flag
 
-    def _next_page(self, page: Page, following: Page, answer: PageAnswer) -> Page:
-        """Return the page that follows another. :raises AnswerError: when it is an empty one again, and has a flag."""
-        if self.more is not None and answer.count == 0 and following == page:
-            raise AnswerError(f"a page is empty and leads to itself, but {self.more!r} says that there are more")
-        return following
-
 
 def is_nothing(answer: PageAnswer) -> bool:
     """Return whether an answer has no content: there are no more rows then, but it does not say how many there are."""

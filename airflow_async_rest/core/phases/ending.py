@@ -157,7 +157,10 @@ class Ending:
         if self._job.fetch is not None and report["complete"]:
             tally = self._standing.recorder.totals.tally
             self._log.paths_not_found(report, tally.unfound.nearest)
-            self._log.next_page_misspelled(tally.unfound_next.misspelled())
+            misspelled = tally.unfound_next.misspelled()
+            self._log.next_page_misspelled(misspelled)
+            if tally.unasked is not None and not misspelled:
+                self._log.next_page_unasked(tally.unasked)
         if isinstance(error, QuotaWaitError):  # said once all is written that may stand in its way
             self._log.waits(self._standing.waits.latest[-1])
         self._log.ended(report, error)

@@ -1,15 +1,15 @@
 """Where the entries are in the answer to a bulk request, and what each says of its item. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_async_rest.core.answers.formats import json_text, parse_json
-from airflow_async_rest.core.encoding.paths import MISSING, Names, compile_first, compile_path, present
+from airflow_async_rest.core.answers.usual_names import Said, http_status, is_error, is_true, say_by_usual_names
+from airflow_async_rest.core.encoding.paths import ANY, MISSING, Names, compile_first, compile_path, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import DELIVERED, ItemResult, Response, Verdict
 from airflow_async_rest.core.results.matching import Places, id_text, short
 from airflow_async_rest.core.results.results import Results
-from airflow_async_rest.core.results.usual_names import Said, http_status, is_true, say_by_usual_names
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import classify_status
 
@@ -58,6 +58,12 @@ class EntryReader:
         self._failures = results.lists == "failures"
         lists = results.paths("entries") or (_FAILURE_LISTS if self._failures else ())
         self._lists = [(path, compile_path(path)) for path in lists]
+        # Those that may lead to an object whose names tell which item each of its values is about.
+        self._objects = [
+            compile_path(names[:-1])
+            for names in (tuple(path.split(".")) for path in lists)
+            if names[-1] == ANY and ANY not in names[:-1]
+        ]
         self._retry = retry
         self._by_usual_names = results.by_usual_names
         self._status = compile_first(results.paths("status"))
@@ -88,6 +94,14 @@ class EntryReader:
             elif self._failures and (failures := self._one_failure(path, found[0])) is not None:
                 return failures
         return None
+
+    def names_of(self, entries: Sequence[Any], answer: Any) -> list[str]:
+        """Return the names under which entries stand in an object of the answer; none where they are in a list."""
+        for find in self._objects:
+            [found] = find(answer)
+            if isinstance(found, Mapping) and [*map(id, found.values())] == [*map(id, entries)]:
+                return [*map(str, found)]
+        return []
 
     def _one_failure(self, path: str, value: Any) -> list[Any] | None:
         """Read a value that is not a list as one: of nothing, or of the answer when that is itself a failure."""
@@ -154,7 +168,7 @@ class EntryReader:
         for find in self._errors:
             found = find(entry)
             for value in found:
-                if value is not MISSING and value:
+                if value is not MISSING and is_error(value):
                     return value
             if found and MISSING not in found:
                 none = ""

@@ -4,13 +4,19 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_async_rest.core.encoding.paths import MISSING, Names, compile_first, present
+from airflow_async_rest.core.answers.usual_names import (
+    Nested,
+    failures_counted,
+    has_elsewhere,
+    plain_name,
+    tells_of_failure,
+)
+from airflow_async_rest.core.encoding.paths import ANY, MISSING, Names, compile_first, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
 from airflow_async_rest.core.results.entries import ERROR_NAMES, NOT_STORED, EntryReader, is_success, parse_answer
-from airflow_async_rest.core.results.matching import id_text, short
+from airflow_async_rest.core.results.matching import folded, id_text, short
 from airflow_async_rest.core.results.results import Results
-from airflow_async_rest.core.results.usual_names import tells_of_failure
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 _NO_CONTENT = frozenset({204, 205})
@@ -31,6 +37,8 @@ class FailuresReader:
         self._entries = EntryReader(results, retry, keys)
         self._stored = compile_first(results.paths("stored"))
         self._success = compile_first(results.paths("success"))
+        names = [[name for name in path.split(".") if name != ANY] for path in results.paths("entries")]
+        self._last_names = {plain_name(some[-1]) for some in names if some}
 
     def read(self, response: Response, items: Sequence[Item]) -> list[ItemResult] | None:
         """Read what became of each item; see :func:`~airflow_async_rest.core.results.reader.results_reader`."""
@@ -46,6 +54,7 @@ class FailuresReader:
         failures = self._place(found or [], items)
         if accepted:
             self._check_success(response, answer, found, len(items) - len(failures))
+            self._check_count(answer, max(len(failures), len(found or [])))
         first = min(failures, default=len(items))
         return [
             failures.get(place) or (DELIVERED if self._is_stored(place, first, accepted=accepted) else NOT_STORED)
@@ -92,8 +101,9 @@ class FailuresReader:
                 number = found[0] if items and len(items[0].sent) > 1 else 0  # one key may stand at several places
                 named[number, id_text(value)].append(result)
         pairs = []
+        spelled = _spelled(of_id) if named.keys() - of_id.keys() else {}
         for of_one, results in named.items():
-            places = of_id.get(of_one, [])
+            places = of_id.get(of_one) or spelled.get((of_one[0], folded(of_one[1])), [])
             # Of items that were sent with one id, only as many results as there are items tell which failed.
             if not places or (len(places) > 1 and len(results) != len(places)):
                 known = (
@@ -118,13 +128,29 @@ class FailuresReader:
         }
         told = {name: value for name, value in others.items() if tells_of_failure({name: value})}
         lists = [name for name, value in told.items() if name in ERROR_NAMES or isinstance(value, Mapping | list)]
-        deep = not self._entries.names and not found and tells_of_failure(others, levels=_LEVELS)
+        into: Any = Mapping if self._entries.names else Nested
+        deep = not found and tells_of_failure(others, levels=_LEVELS, into=into)
+        deep |= found is None and has_elsewhere(answer, self._last_names, _LEVELS)
         said = present(self._success(answer))
         if lists or (told and not found) or deep or not all(map(self._entries.says_success, said)):
             raise ResultsError(f"the answer is a success that tells of failures, not of which: {short(answer)}")
         for count in self._stored(answer):
             if count is not MISSING and _number(count) < stored:
                 raise ResultsError(f"the answer counts fewer stored items than the {stored} that did not fail")
+
+    def _check_count(self, answer: Any, named: int) -> None:
+        """Check that all failures are named: some APIs name the first ten. :raises ResultsError: when not."""
+        counted = failures_counted(answer) if isinstance(answer, Mapping) else 0
+        if counted > named:
+            raise ResultsError(f"the answer counts {counted:.0f} failures, and names {named}: {short(answer)}")
+
+
+def _spelled(of_id: Mapping[tuple[int, str | None], list[int]]) -> dict[tuple[int, str | None], list[int]]:
+    """Return the places of items by their ids, as others may spell them; none of what could be two."""
+    found = defaultdict[tuple[int, str | None], list[list[int]]](list)
+    for (number, own), places in of_id.items():
+        found[number, folded(own)].append(places)
+    return {spelled: some[0] for spelled, some in found.items() if len(some) == 1}
 
 
 def _number(count: Any) -> float:

@@ -1,7 +1,10 @@
 """Which item of a batch an entry of the answer is about: by its place, or by an id as it was sent. Pure."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +20,9 @@ Id = str | None
 _LONGEST = 8_000  # of which a few hundred characters are shown
 _LONGEST_INDEX = 9  # digits
 _MOST_ZEROS = 100
+_TIME = re.compile(r"\s*\d{4}-\d\d-\d\d[T ]\d")
+_GUID = re.compile(r"\{?[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\}?")
+_OF_GUID = re.compile(r"[{}-]")
 
 
 def short(value: Any) -> str:
@@ -137,9 +143,16 @@ def check_count(entries: Sequence[Any], count: int) -> None:
 
 def check_positions(said: Sequence[Id], sent: Sequence[Id]) -> None:
     """Check that entries that have an id stand where it was sent. :raises ResultsError: when not."""
+    if _stranger(said, sent) and (stranger := _stranger(*_alike_spelled(said, sent))):
+        raise ResultsError(f"a result is about {stranger[0]!r}, where {stranger[1]!r} was sent")
+
+
+def _stranger(said: Sequence[Id], sent: Sequence[Id]) -> tuple[str, str] | None:
+    """Return the first id that stands where another one was sent, and that one; None: there is none."""
     for theirs, own in zip(said, sent, strict=True):
         if theirs is not None and own is not None and theirs != own:
-            raise ResultsError(f"a result is about {theirs!r}, where {own!r} was sent")
+            return theirs, own
+    return None
 
 
 def match_by_index(pairs: Sequence[tuple[int, ItemResult]], count: int) -> list[ItemResult]:
@@ -165,6 +178,11 @@ def match_by_id(
     :raises ResultsError: when an item's result is not certain.
     """
     if order_counts and _is_in_order(said, sent):
+        if not _agree(range(len(results)), results) and _are_places(said):
+            raise ResultsError(
+                "the results have numbers of their own, in another order: where these are places in the request, write "
+                "Results(match='index', at=..., first_index=...), and else match='position'"
+            )
         return list(results)
     said, sent = _alike_spelled(said, sent)
     matched: list[ItemResult | None] = [None] * len(sent)
@@ -189,23 +207,50 @@ def match_by_id(
 def _is_in_order(said: Sequence[Id], sent: Sequence[Id]) -> bool:
     """Return whether nothing speaks against the order of the items, and something for it where ids are repeated."""
     known = set(said) - {None}
-    if not known or {*map(_folded, known)}.isdisjoint(map(_folded, sent)):  # no ids, or such as the API has made up
-        return True
     if any(theirs not in (None, own) for theirs, own in zip(said, sent, strict=True)):
-        return False
-    return len(known) > 1 or len(said) - said.count(None) == 1
+        return not share_one(said, sent)  # they are such as the API has made up
+    return len(known) != 1 or len(said) - said.count(None) == 1
 
 
-def _folded(one: Id) -> Id:
-    """Write an id as others may spell it: in small letters, without blanks around it and zeros before it."""
-    return None if one is None else one.strip().casefold().lstrip("0") or "0"
+def _are_places(said: Sequence[Id]) -> bool:
+    """Return whether ids may be the places of items in the request, and so that they speak against the order."""
+    places = [-1 if (place := _index(one)) is None else place for one in said]
+    first = min(places)
+    return first in {0, 1} and places != sorted(places) and sorted(places) == [*range(first, first + len(places))]
+
+
+def share_one(said: Sequence[Id], sent: Sequence[Id]) -> bool:
+    """Return whether one of the ids of an answer was sent, however it is spelled."""
+    return not {*map(folded, {*said} - {None})}.isdisjoint(map(folded, sent))
+
+
+def places_of(names: Sequence[str], first_index: int) -> list[int]:
+    """Read names as the places of items; none where they are something else, or do not name each once."""
+    indices = [_index(name) for name in names]
+    places = [index - first_index for index in indices if index is not None]
+    return places if sorted(places) == [*range(len(names))] else []
+
+
+def folded(one: Id) -> Id:
+    """Write an id as others may spell it: in small letters, without blanks around it and zeros before it.
+
+    A time is written in UTC, and a GUID without what stands between its digits.
+    """
+    if one is None:
+        return None
+    if _TIME.match(one):
+        with suppress(ValueError, OverflowError):
+            when = datetime.fromisoformat(one.strip())
+            return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    plain = one.strip().casefold()
+    return (_OF_GUID.sub("", plain) if _GUID.fullmatch(plain) else plain).lstrip("0") or "0"
 
 
 def _alike_spelled(said: Sequence[Id], sent: Sequence[Id]) -> tuple[Sequence[Id], Sequence[Id]]:
     """Return ids that compare: as they are, or where that finds none and it is certain, however they are spelled."""
     if not set(said).isdisjoint(set(sent) - {None}):
         return said, sent
-    theirs, own = [*map(_folded, said)], [*map(_folded, sent)]
+    theirs, own = [*map(folded, said)], [*map(folded, sent)]
     certain = len(set(theirs)) == len(set(said)) and len(set(own)) == len(set(sent))
     return (theirs, own) if certain else (said, sent)
 

@@ -5,6 +5,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from airflow_async_rest.core.answers.usual_names import tells_of_failure
 from airflow_async_rest.core.encoding.paths import Names
 from airflow_async_rest.core.errors import ConfigurationError, ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response, Verdict
@@ -18,9 +19,16 @@ from airflow_async_rest.core.results.entries import (
     parse_answer,
 )
 from airflow_async_rest.core.results.failures import FailuresReader
-from airflow_async_rest.core.results.matching import check_count, check_positions, match_by_id, match_by_index, short
+from airflow_async_rest.core.results.matching import (
+    check_count,
+    check_positions,
+    match_by_id,
+    match_by_index,
+    places_of,
+    share_one,
+    short,
+)
 from airflow_async_rest.core.results.results import Results
-from airflow_async_rest.core.results.usual_names import tells_of_failure
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 Read = Callable[[Response, Sequence[Item]], list[ItemResult] | None]
@@ -103,7 +111,7 @@ class EveryItemReader:
             return None
         if accepted and understood.count(DELIVERED) == len(items):
             _check_whole(answer)
-        return self._in_order(found, items, understood)
+        return self._in_order(found, items, understood, self._entries.names_of(found, answer))
 
     def _read_without_entries(
         self, response: Response, answer: Any, count: int, *, may_be_objects: bool
@@ -119,7 +127,13 @@ class EveryItemReader:
         """Return whether a refusal is no item's fault, so that what looks like a result may be about the whole."""
         return response.status == HTTPStatus.UNAUTHORIZED or self._retry.is_retriable(response.status)
 
-    def _in_order(self, entries: Sequence[Any], items: Sequence[Item], results: list[ItemResult]) -> list[ItemResult]:
+    def _in_order(
+        self, entries: Sequence[Any], items: Sequence[Item], results: list[ItemResult], names: list[str]
+    ) -> list[ItemResult]:
+        """Put results in the order of their items.
+
+        :param names: under which the entries stand, where they are the values of an object.
+        """
         match = self._results.match
         if match == "index":
             pairs = [
@@ -128,9 +142,13 @@ class EveryItemReader:
                 for place in self._entries.at.indices_of(entry, len(items))
             ]
             return match_by_index(pairs, len(items))
+        sent = [item.sent[0] for item in items] if self._has_ids else []
+        are_ids = match == "id" or share_one(names, sent)
+        if match is None and not are_ids and (places := places_of(names, self._results.first_index)):
+            return match_by_index(list(zip(places, results, strict=True)), len(items))
         if not self._has_ids:
             return results
-        said, sent = [self._entries.at.id_of(entry) for entry in entries], [item.sent[0] for item in items]
+        said = names if names and are_ids else [self._entries.at.id_of(entry) for entry in entries]
         if match == "position":
             check_positions(said, sent)
             return results

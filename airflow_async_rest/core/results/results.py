@@ -37,7 +37,8 @@ class Results:
     :param status: path of an HTTP status: a number, or a text that begins with one.
     :param success: path of what says that the item was stored; with a list of failures, in the answer, that the rest
         went well.
-    :param success_values: those there that say so. Default: all but false, null, 0 and what is empty.
+    :param success_values: those there that say so. Default: all but false, null, 0, what is empty, and words such as
+        ``fail`` or ``rejected``.
     :param error: path of the error: something there says that the item failed, null or nothing in it that it did not.
         With none of ``status``, ``success`` and ``error``, the usual names are looked for. An entry in which none of
         them is found is not understood.

@@ -181,10 +181,7 @@ class Sender:
             self._standstill.failed(now, sent_at, f"status {response.status}")
 
     def _pause_of(self, response: Response) -> float | None:
-        pause = pause_of(response)
-        if pause is None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
-            pause = self._told_limit.pause(response.headers)  # which may be in headers of other names
-        return pause
+        return pause_of(response, self.quota_headers)
 
     def press(self, response: Response) -> None:
         """Note that the API could not take all items of a request for now: it asks for less."""
@@ -276,7 +273,10 @@ class Exchange:
                 judgment, lost = judge_error(error), error.sent
                 most += (is_stale := most == self.retry.max_attempts and self.retry.repeats(error, request.method))
             else:
-                judgment = classify_response(response, self.retry, self.response_check, needs_body=self.needs_body)
+                families = self.sender.quota_headers
+                judgment = classify_response(
+                    response, self.retry, self.response_check, needs_body=self.needs_body, families=families
+                )
                 self.sender.judged(response, judgment.verdict)
                 if judgment.verdict is Verdict.DELIVERED:
                     return Settled(judgment, response, attempts, uncertain)

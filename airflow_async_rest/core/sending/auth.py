@@ -12,6 +12,7 @@ from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.redaction import Redaction
+from airflow_async_rest.core.requests.headers import joined
 from airflow_async_rest.core.sending.signed import check_signed, secrets_of
 
 # The statuses of refusals that may be about what a request identifies with: some APIs answer 403 to an old token.
@@ -227,4 +228,4 @@ def is_of_token(response: Response) -> bool:
 
     Some APIs say so of rows that the token may not see: where a new one is refused in the same way, it is about these.
     """
-    return response.status == HTTPStatus.FORBIDDEN and "invalid_token" in response.headers.get("WWW-Authenticate", "")
+    return response.status == HTTPStatus.FORBIDDEN and "invalid_token" in joined(response.headers, "WWW-Authenticate")

@@ -1,5 +1,6 @@
 """Response -> Verdict. Pure."""
 
+import re
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 
 from airflow_async_rest.core.errors import AnswerUnreadableError, ProxyCredentialsError, SendError, let_go
 from airflow_async_rest.core.limits.pauses import requested_pause
+from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders
 from airflow_async_rest.core.models import MULTI_STATUS, SUCCESSES, Request, Response, Verdict
 from airflow_async_rest.core.sending.retry import RequestRetry
 
@@ -20,6 +22,7 @@ _FOR_GOOD = frozenset(
 )
 # A gateway's, of a server behind it that may have done what was asked; the last two are Cloudflare's.
 _FATE_UNKNOWN = frozenset({502, 504, 520, 524})
+_OF_KEY, _MOST_READ_BYTES = re.compile(rb"idempot", re.IGNORECASE), 4_096
 
 
 # {}: the part of the answer that would show whether it was cut, and does not.
@@ -49,15 +52,16 @@ def classify_status(status: int, retry: RequestRetry) -> Verdict:
 
 
 _DELIVERED = Judgment(Verdict.DELIVERED)
-_UNREAD = Judgment(
-    Verdict.REFUSED,
-    f"http_{MULTI_STATUS}",
-    "a 207 tells about each of several things in its body, which nobody reads: give a response_check",
-)
+_UNREAD = "{} tells about each of several things in its body, which nobody reads: give a response_check"
 
 
 def classify_response(
-    response: Response, retry: RequestRetry, check: ResponseCheck | None = None, *, needs_body: bool = False
+    response: Response,
+    retry: RequestRetry,
+    check: ResponseCheck | None = None,
+    *,
+    needs_body: bool = False,
+    families: tuple[QuotaHeaders, ...] = COMMON,
 ) -> Judgment:
     """Decide what an answer means.
 
@@ -65,8 +69,9 @@ def classify_response(
         None leaves the decision to the status. False, an exception, or anything else it returns means not delivered: a
         retriable status is retried, any other answer is refused for good.
     :param needs_body: whether somebody else reads the body; else the status of an answer that is broken says it all.
+    :param families: of headers in which the API tells of its limit: what it refuses for that is refused for now.
     """
-    by_status = _by_status(response, retry)
+    by_status = _by_status(response, retry, families, needs_body=needs_body)
     if response.broken is None:
         return by_status if check is None else _by_check(check, response, by_status)
     # Of what is not delivered, the status says why. A success that nobody can read is not one yet, if it matters.
@@ -76,24 +81,49 @@ def classify_response(
     return Judgment(verdict, response.broken.reason, f"the API answers {response.status}")
 
 
-def _by_status(response: Response, retry: RequestRetry) -> Judgment:
+def _by_status(
+    response: Response, retry: RequestRetry, families: tuple[QuotaHeaders, ...], *, needs_body: bool
+) -> Judgment:
     status = response.status
     if status in SUCCESSES:
-        return _UNREAD if status == MULTI_STATUS else _DELIVERED
+        # Most answers do not begin as a part does, which is seen at once.
+        if status == MULTI_STATUS or (not needs_body and b"--" in response.body[:4] and is_multipart(response)):
+            what = "a 207" if status == MULTI_STATUS else "an answer in parts (multipart/mixed)"
+            return Judgment(Verdict.REFUSED, f"http_{status}", _UNREAD.format(what))
+        return _DELIVERED
     verdict = classify_status(status, retry)
-    if verdict is Verdict.REFUSED and retry.statuses is None and _asks_to_come_back(response):
+    if verdict is Verdict.REFUSED and retry.statuses is None and _asks_to_come_back(response, families):
         verdict = Verdict.RETRY
     return Judgment(verdict, f"http_{status}")
 
 
-def _asks_to_come_back(response: Response) -> bool:
+def is_multipart(response: Response) -> bool:
+    """Return whether an answer has a part for each of several requests, as to a batch of OData's, or Google's."""
+    kind = str(response.headers.get("Content-Type", "")).lower()
+    return kind.startswith("multipart/mixed") and response.body.lstrip().startswith(b"--")
+
+
+def _asks_to_come_back(response: Response, families: tuple[QuotaHeaders, ...]) -> bool:
     """Return whether a refusal is only for now, as GitHub's 403 and others' 409 are with a ``Retry-After``."""
-    return 400 <= response.status <= 499 and response.status not in _FOR_GOOD and bool(pause_of(response))  # noqa: PLR2004
+    may_pass = 400 <= response.status <= 499 and response.status not in _FOR_GOOD  # noqa: PLR2004
+    return may_pass and (_is_in_progress(response) or bool(pause_of(response, families)))
 
 
-def pause_of(response: Response) -> float | None:
-    """Find out for how many seconds an answer asks us to wait; None when it does not."""
-    return requested_pause(response.status, response.headers, response.body, datetime.now(UTC))
+def _is_in_progress(response: Response) -> bool:
+    """Return whether an earlier attempt, whose answer was lost, is still being acted on.
+
+    So says a 409 that tells of the idempotency key (draft-ietf-httpapi-idempotency-key-header, section 2.6; Stripe):
+    once that attempt has ended, its own answer comes.
+    """
+    return response.status == HTTPStatus.CONFLICT and _OF_KEY.search(response.body, 0, _MOST_READ_BYTES) is not None
+
+
+def pause_of(response: Response, families: tuple[QuotaHeaders, ...] = COMMON) -> float | None:
+    """Find out for how many seconds an answer asks us to wait; None when it does not.
+
+    :param families: see :func:`~airflow_async_rest.core.limits.pauses.requested_pause`.
+    """
+    return requested_pause(response.status, response.headers, response.body, datetime.now(UTC), families)
 
 
 def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> Judgment:

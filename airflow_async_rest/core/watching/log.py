@@ -122,6 +122,17 @@ class JobLog:
                 self.redact(near),
             )
 
+    def next_page_unasked(self, path: str) -> None:
+        """Warn of pages that nobody has asked for.
+
+        :param path: where an answer says that there is a next one.
+        """
+        self._log.warning(
+            "An item's last answer has %r, as where there is a next page, and nobody has asked for it: its rows may be "
+            "missing. Say with paginate= how the API gives its pages.",
+            self.redact(path),
+        )
+
     def starting_over(self, why: Exception) -> None:
         """Say that the source is read from its start."""
         self._log.warning("Starting over from the first row: %s.", why)

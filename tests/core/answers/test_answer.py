@@ -122,6 +122,66 @@ def test_errors_beside_no_data_are_an_error_with_their_words(body, rows, words, 
     assert words in str(caught.value)
 
 
+FAILED = [
+    {"success": False, "message": "no"},
+    {"ok": "false"},
+    {"succeeded": 0},
+    {"status": "error", "message": "no"},
+    {"status": "FAIL"},
+    {"status": False, "message": "no"},
+    {"status": 500},
+    {"statusCode": "429"},
+    {"status": "OVER_QUERY_LIMIT", "error_message": "You have exceeded your quota"},  # Google Maps
+    {"errorMessage": "no"},
+]
+WELL = [
+    {"success": True},
+    {"success": None, "ok": 1},
+    {"status": "ok", "errorMessage": "Success", "errors": [], "error": "0"},
+    {"status": "ZERO_RESULTS"},
+    {"status": 200, "statusCode": "200 OK"},
+    {"status": "active", "exception": None, "invalid": True, "failed_only": True},  # what was asked for
+]
+
+
+@every_row("empty_ok", [True, False])
+@every_row("said", FAILED)
+def test_an_answer_without_rows_that_says_that_it_failed_is_an_error(said, empty_ok):
+    body = json.dumps({**said, "items": []}).encode()
+    functions = (lambda payload, item: payload.get("no"), lambda payload, item: payload["items"])
+    for rows in ("items", "no.items" if empty_ok else "items", *functions):
+        with pytest.raises(AnswerError, match="it failed, and without rows"):
+            rows_of(body, rows, empty_ok=empty_ok)
+
+
+@every_row("said", FAILED)
+def test_rows_beside_it_are_read(said):
+    body = json.dumps({**said, "items": [{"a": 1}]}).encode()
+    for rows in ("items", lambda payload, item: payload["items"]):
+        assert rows_of(body, rows) == [{"a": 1}]
+
+
+@every_row("said", WELL)
+def test_an_answer_without_rows_that_says_nothing_of_a_failure_has_none(said):
+    assert rows_of(json.dumps({**said, "items": []}).encode(), "items") == []
+
+
+@every_row(
+    ("body", "rows", "empty_ok"),
+    [
+        (b"[]", None, False),
+        (b'{"items": []}', "items", False),
+        (b"{}", "items", True),
+        (b"null", None, True),
+        (b"", None, True),
+    ],
+)
+def test_no_rows_under_a_202_may_be_rows_that_are_not_ready(body, rows, empty_ok):
+    with pytest.raises(AnswerError, match="status 202 and no rows: it may not be ready yet; response_check="):
+        rows_of(body, rows, status=202, empty_ok=empty_ok)
+    assert rows_of(b'[{"a": 1}]', status=202) == [{"a": 1}]
+
+
 @pytest.mark.parametrize(
     ("body", "rows", "expected"),
     [

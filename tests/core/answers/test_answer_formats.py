@@ -407,3 +407,29 @@ def test_json_that_is_chosen_shows_it_whatever_its_content_type_says(pack, encod
             read(pack(whole[:length]), "json", CSV, may_be_cut=True)
     with pytest.raises(AnswerError, match="which a number does not show"):
         read(pack("12".encode(encoding)), "json", CSV, may_be_cut=True)
+
+
+def read_file(body, **shape):
+    reader = AnswerReader(None, RowShape(**shape), answer_format="csv")
+    return reader.read(Response(200, {}, body, 0.01), {"id": 7}).rows
+
+
+@every_row(
+    "shape",
+    [
+        {"known": ["a", "b"]},
+        {"columns": ["a"]},
+        {"columns": {"x": "a", "i": "item.id"}},
+        {"columns": {"x": "to_string(a)"}},
+    ],
+)
+def test_a_line_that_names_no_column_is_no_file_without_rows(shape):
+    """An error message of one line looks as a file of one column does."""
+    assert read_file(b"A,a\n" if "columns" in shape else b"A\n", **shape) == []
+    with pytest.raises(AnswerError, match="no rows, and none of its columns is loaded: 'Service unavailable'"):
+        read_file(b"Service unavailable\n", **shape)
+
+
+@every_row("shape", [{}, {"columns": {"i": "item.id"}}])
+def test_where_no_column_is_asked_for_nobody_knows_better(shape):
+    assert read_file(b"Service unavailable\n", **shape) == []

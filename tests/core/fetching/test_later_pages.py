@@ -122,3 +122,68 @@ def test_a_cursor_that_some_item_has_had_is_no_wrong_path(api, tmp_path, caplog)
     api.answer = answer
     run(make_fetch_job(api, tmp_path, Database(), 3, pages=CursorPages(), rows="items"), Store())
     assert "looks for the next page" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("style", "answer", "headers", "path"),
+    [
+        (None, {}, {"Link": '</x?page=2>; rel="next"'}, "header.Link"),
+        (None, {}, {"Link": '</x?page=1>; rel="last"'}, None),
+        (None, {}, {"X-Next-Page": "2"}, "header.X-Next-Page"),  # GitLab
+        (None, {}, {"X-Next-Page": "", "Content-Range": "items 0-1/2"}, None),
+        (None, {}, {"Content-Range": "0-1/3573"}, "header.Content-Range"),  # PostgREST
+        (None, {}, {"Content-Range": "0-1/*"}, None),
+        (None, {"next": "?page=2"}, None, "next"),
+        (None, {"@odata.nextLink": "?page=2"}, None, "@odata.nextLink"),
+        (None, {"_links": {"next": {"href": "?page=2"}}}, None, "_links.next"),
+        (None, {"meta": {"pagination": {"next_cursor": "c"}}}, None, "meta.pagination.next_cursor"),
+        (None, {"data": {"users": {"pageInfo": {"hasNextPage": True}}}}, None, "data.users.pageInfo.hasNextPage"),
+        (None, {"has_more": True}, None, "has_more"),
+        (None, {"has_more": False, "next": "", "next_page": None, "links": {"next": None}}, None, None),
+        (None, {"has_more": "unknown", "nextToken": True, "next": ["?page=2"]}, None, None),
+        # pages that end before the API's do
+        (NumberedPages(size=5, until="short"), {"links": {"next": "?page=2"}}, None, "links.next"),
+        (LinkPages("links.next"), {"links": {"next": None}, "has_more": True}, None, "has_more"),
+        # the API has told the end in another way
+        (NumberedPages(pages="pages"), {"pages": 1, "next": "?page=1"}, None, None),
+        (CursorPages("next_cursor", more="has_more"), {"has_more": False, "next_cursor": "c"}, None, None),
+    ],
+)  # fmt: skip
+def test_a_next_page_that_nobody_asks_for_is_warned_of(api, tmp_path, caplog, style, answer, headers, path):
+    api.answer = lambda seen: web.json_response({"items": [{"id": "1"}, {"id": "2"}], **answer}, headers=headers)
+    run(make_fetch_job(api, tmp_path, Database(), 3, pages=style, rows="items"), Store())
+    said = [record.args[0] for record in caplog.records if "nobody has asked for it" in record.getMessage()]
+    assert said == ([path] if path else [])
+
+
+@pytest.mark.parametrize("rows", [None, "item"])
+def test_what_a_row_has_says_nothing_of_pages(api, tmp_path, caplog, rows):
+    row = {"id": "1", "next": "2", "links": {"next": "/x/2"}}
+    api.answer = lambda seen: web.json_response({"item": row} if rows else row)
+    run(make_fetch_job(api, tmp_path, Database(), 3, rows=rows), Store())
+    assert "nobody has asked for it" not in caplog.text
+
+
+def test_an_empty_page_that_leads_on_is_no_page_that_is_missing(api, tmp_path, caplog):
+    api.answer = lambda seen: web.json_response({"items": [], "next": "?page=2"})
+    run(make_fetch_job(api, tmp_path, Database(), 3, rows="items"), Store())
+    assert "nobody has asked for it" not in caplog.text
+
+
+def test_an_item_of_many_pages_is_found_among_others(api, tmp_path, caplog):
+    """It has a full page; however many others have none, or fewer rows."""
+
+    def answer(seen):
+        number = int(seen.path.removeprefix("/x/"))
+        more = {"next": "?page=2"} if number == 55 else {}
+        return web.json_response({"items": [{"id": "1"}] * (3 if more else number % 3), **more})
+
+    api.answer = answer
+    run(make_fetch_job(api, tmp_path, Database(), 60, rows="items"), Store())
+    assert "An item's last answer has 'next', as where there is a next page" in caplog.text
+
+
+def test_where_a_function_makes_the_rows_the_answer_is_looked_at_too(api, tmp_path, caplog):
+    api.answer = lambda seen: web.json_response({"items": [{"id": "1"}], "next": "?page=2"})
+    run(make_fetch_job(api, tmp_path, Database(), 3, rows=lambda payload, item: payload["items"]), Store())
+    assert "has 'next', as where there is a next page" in caplog.text

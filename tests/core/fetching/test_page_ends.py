@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -255,6 +256,20 @@ async def test_a_last_page_that_gives_its_own_cursor_and_nothing_new_is_the_end(
     answers = {"": ([{"n": 4}], "a"), "cursor=a": ([{"n": 5}], "b"), "cursor=b": (again, "b")}
     api.answer = lambda seen: web.json_response(dict(zip(("items", "cursor"), answers[seen.query], strict=True)))
     assert await fetch(CursorPages("cursor")) == (Delivered(7, 3), [4, 5])
+
+
+@pytest.mark.parametrize("again", [[], [{"n": 5}]])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("pages", [CursorPages("next", "page", more="more"), LinkPages("next", more="more")], ids=str)
+async def test_a_page_that_leads_to_itself_is_no_end_where_a_flag_says_that_there_are_more(
+    api, fetch, pages, first, again
+):
+    link = "?page=b" if isinstance(pages, LinkPages) else "b"
+    rows = iter([[{"n": 4}], [{"n": 5}]] if not first else [[{"n": 5}]])
+    api.answer = lambda seen: web.json_response({"items": next(rows, again), "next": link, "more": True})
+    letter, found = await fetch(pages)
+    assert (letter.reason, found) == ("unreadable_answer", [])
+    assert re.search("leads to itself, but the API says that there are more|rows of the first", letter.response_excerpt)
 
 
 async def test_a_cursor_that_stays_the_same_leads_on_while_rows_come(api, fetch):

@@ -9,6 +9,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from tables import every_row
 
 from airflow_async_rest.core.limits.pauses import requested_pause
+from airflow_async_rest.core.limits.quotas import QuotaHeaders
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -60,7 +61,10 @@ def pause(status=429, body=b"", /, **headers):
         ("30s", 30.0),
         ("1.5 seconds", 1.5),
         ("5 apples", None),
-        (str(int(NOW.timestamp()) + 30), 30.0),
+        (str(EPOCH + 30), 30.0),
+        (f"{EPOCH + 30}000", 30.0),
+        (f"{EPOCH + 30}000000", 30.0),
+        ("2026-01-01 12:00:30 UTC", 30.0),  # as Ruby writes it
         ("Thu", None),
         ("Thu, 99 Jan 2026 12:00:30 GMT", None),
         ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
@@ -86,6 +90,9 @@ RESETS = [
     # Milliseconds since 1970: OpenRouter
     ({"X-RateLimit-Reset": f"{(EPOCH + 30) * 1000 + 500}"}, 30.5),
     ({"X-RateLimit-Reset": f"{(EPOCH - 30) * 1000}"}, 0.0),
+    # Millionths and billionths
+    ({"X-RateLimit-Reset": f"{EPOCH + 30}000000"}, 30.0),
+    ({"X-RateLimit-Reset": f"{EPOCH + 30}000000000"}, 30.0),
     # Seconds from now: Reddit, and the IETF's draft up to its version 6
     ({"X-RateLimit-Reset": "436"}, 436.0),
     ({"RateLimit-Reset": "50"}, 50.0),
@@ -102,6 +109,9 @@ RESETS = [
     ({"RateLimit": '"default"; r=0; t=30; pk=:c2VjcmV0:'}, 30.0),
     ({"RateLimit": '"burst";r=0;t=5, "hour";r=0;t=60, "day";r=90;t=4000'}, 60.0),
     ({"RateLimit": '"a, b";t=30;r=0'}, 30.0),
+    ({"RateLimit": '"hour";r=0, "burst";r=0;t=1', "RateLimit-Policy": '"hour";q=1000;w=3600'}, 3600.0),
+    # Its drafts 6 and 7, of a gateway's limit and the API's
+    ({"RateLimit": "limit=10, remaining=0, reset=80, limit=100, remaining=5, reset=1"}, 80.0),
     ({"RateLimit": '"default";r=0;t=' + "9" * 5000}, math.inf),
     ({"X-RateLimit-Reset": "9" * 5000}, math.inf),
     ({"X-RateLimit-Reset": "-5"}, None),
@@ -130,8 +140,41 @@ def test_a_429_beside_a_limit_that_is_not_used_up_is_for_another_one(remaining, 
 
 @every_row(("headers", "seconds"), RESETS)
 @every_row("remaining", ["X-RateLimit-Remaining", "x-rate-limit-remaining", "RateLimit-Remaining"])
-def test_so_does_a_403_with_nothing_remaining(headers, seconds, remaining):
-    assert requested_pause(403, {remaining: "0", **headers}, b"", NOW) == seconds
+def test_so_does_a_403_or_a_503_with_nothing_remaining(headers, seconds, remaining):
+    for status in (403, 503):
+        assert requested_pause(status, {remaining: "0", **headers}, b"", NOW) == seconds
+
+
+@every_row("status", [403, 429, 503])
+@every_row(
+    ("headers", "seconds"),
+    [
+        ({"X-Left": "0", "X-Until": "9"}, 9.0),
+        ({"x-left": "0", "x-until": f"{EPOCH + 9}"}, 9.0),
+        ({"X-Left": "0", "X-Until": "0"}, 0.0),
+        ({"X-Left": "1", "X-Until": "9"}, None),  # it is for another limit
+        ({"X-Left": "0", "X-Until": "later"}, None),
+        ({"X-Left": "0"}, None),
+        ({}, None),
+        # The common ones are known as well, and what remains of one limit says nothing of another's reset.
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}, 9.0),
+        ({"X-Left": "0", "X-Until": "9", "X-RateLimit-Remaining": "5", "X-RateLimit-Reset": "90"}, 9.0),
+        ({"X-Left": "5", "X-Until": "90", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}, 9.0),
+        ({"X-Left": "0", "X-Until": "9", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "90"}, 90.0),
+    ],
+)
+def test_an_apis_own_headers_say_it_as_the_common_ones_do(status, headers, seconds):
+    families = (QuotaHeaders("X-Left", "X-Until"),)
+    assert requested_pause(status, headers, b"", NOW, families) == seconds
+
+
+def test_of_an_apis_own_headers_the_reset_alone_counts_beside_a_429():
+    families = (QuotaHeaders("X-Left", "X-Until"),)
+    assert [requested_pause(status, {"X-Until": "9"}, b"", NOW, families) for status in (403, 429, 503)] == [
+        None,
+        9.0,
+        None,
+    ]
 
 
 @every_row(
@@ -142,7 +185,9 @@ def test_so_does_a_403_with_nothing_remaining(headers, seconds, remaining):
         (403, {"X-RateLimit-Remaining": "none"}),
         (400, {"X-RateLimit-Remaining": "0"}),
         (200, {"X-RateLimit-Remaining": "0"}),
-        (503, {"X-RateLimit-Remaining": "0"}),
+        (500, {"X-RateLimit-Remaining": "0"}),
+        (503, {}),
+        (503, {"X-RateLimit-Remaining": "1"}),
     ],
 )
 def test_else_when_a_limit_starts_again_is_no_pause(status, headers):
@@ -174,6 +219,8 @@ def test_a_policy_says_itself_what_remains(status, header, seconds):
         ({"retry_after_ms": 1500}, 1.5),
         ({"retryAfterMs": "1500", "retryAfter": 2}, 1.5),
         ({"errors": [{"retry_after": "2.5"}]}, 2.5),
+        ({"errors": [{"message": "THROTTLED", "extensions": {"retryAfter": 5}}]}, 5.0),  # GraphQL
+        ({"retry_after_ms": 0, "retry_after": 2}, 2.0),
         ({"error": "rate_limited", "retry_after": " 7 "}, 7.0),
         ({"retry_after": "2026-01-01T12:00:30Z"}, 30.0),
         (b'{"retry_after": ' + b"9" * 5000 + b"}", math.inf),
@@ -224,6 +271,11 @@ def test_a_body_that_cannot_be_read_says_nothing(body):
         ({"retry-after-ms": "250", "Retry-After": "1"}, 0.25),
         ({"retry-after-ms": "-1", "x-ms-retry-after-ms": "soon", "Retry-After": "2"}, 2.0),
         ({"Retry-After": "3", "X-RateLimit-Reset-After": "2.5"}, 3.0),
+        # "now" in one form is no answer to when
+        ({"retry-after-ms": "0", "Retry-After": "5"}, 5.0),
+        ({"Retry-After": "0", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30"}, 30.0),
+        ({"Retry-After": "Thu, 01 Jan 2026 11:59:00 GMT", "X-RateLimit-Reset": "30"}, 30.0),
+        ({"Retry-After": "0", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset": "30"}, 0.5),
         ({"Retry-After": "soon", "X-RateLimit-Reset-After": "-1", "X-RateLimit-Reset": "9"}, 9.0),
         ({"Retry-After": "nan", "X-RateLimit-Reset": "soon"}, 0.5),
         ({}, 0.5),
@@ -243,6 +295,9 @@ def test_the_most_exact_form_that_can_be_read_counts(headers, seconds):
         (429, [("RateLimit", '"burst";r=9;t=1'), ("RateLimit", '"day";r=0;t=80')], 80.0),
         (403, [("RateLimit", '"burst";r=0;t=1'), ("RateLimit", '"day";r=9;t=80')], 1.0),
         (403, [("X-RateLimit-Remaining", "9"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "7")], 7.0),
+        (403, [("X-RateLimit-Remaining", "9, 0"), ("X-RateLimit-Reset", "7, 80")], 80.0),
+        (403, [("X-RateLimit-Remaining", "0, 9"), ("X-RateLimit-Reset", "7, 80")], 7.0),
+        (403, [("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "7"), ("X-RateLimit-Reset", "80")], 80.0),
     ],
 )  # fmt: skip
 def test_a_header_may_come_in_several_lines(status, lines, seconds):

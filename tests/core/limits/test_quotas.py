@@ -42,11 +42,13 @@ def family(remaining, ends, limit=100):
         ({"RateLimit": '"d";r=7;t=5', "RateLimit-Policy": '"d";q=10;qu="requests";w=60'}, [(7, 5, 10)]),
         # earlier drafts
         ({"RateLimit": "limit=100, remaining=50, reset=5"}, [(50, 5, 100)]),
+        ({"RateLimit": "limit=100, remaining=50, reset=5, remaining=0, reset=80"}, [(50, 5, 100), (0, 80, None)]),
         ({"RateLimit-Limit": "100, 100;w=60", "RateLimit-Remaining": "50", "RateLimit-Reset": "5"}, [(50, 5, 100)]),
         # the family
         ({"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "50", "X-RateLimit-Reset": "5"}, [(50, 5, 100)]),
         ({"x-ratelimit-remaining": " 50 ", "x-ratelimit-reset": str(EPOCH + 60)}, [(50, 60, None)]),
         ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": str((EPOCH + 60) * 1000)}, [(50, 60, None)]),
+        ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": f"{EPOCH + 60}000000000"}, [(50, 60, None)]),
         ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": "2026-01-01T12:00:30Z"}, [(50, 30, None)]),
         ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": "Thu, 01 Jan 2026 12:00:30 GMT"}, [(50, 30, None)]),
         ({"X-Rate-Limit-Remaining": "50", "X-Rate-Limit-Reset": "0.5"}, [(50, 0.5, None)]),
@@ -95,7 +97,18 @@ def test_what_makes_no_sense_is_known(headers):
         ([*family(90, 60).items(), *family(4, 30, 10).items()], [(90, 60, 100), (4, 30, 10)]),
         ([*family(90, 60).items(), *[each for each in family(4, 30).items() if "Limit-Limit" not in each[0]]],
          [(90, 60, 100), (4, 30, None)]),
-        ([*family(90, 60).items(), ("X-RateLimit-Remaining", "4")], [(90, 60, 100)]),
+        # Where they do not pair, the only reset is that of all.
+        ([*family(90, 60).items(), ("X-RateLimit-Remaining", "4")], [(90, 60, 100), (4, 60, None)]),
+        ([("X-RateLimit-Remaining", "4"), ("X-RateLimit-Remaining", "9"), ("X-RateLimit-Remaining", "2"),
+          ("X-RateLimit-Reset", "60")], [(4, 60, None), (9, 60, None), (2, 60, None)]),
+        ([("X-RateLimit-Remaining", "4"), ("X-RateLimit-Remaining", "9"), ("X-RateLimit-Remaining", "2"),
+          ("X-RateLimit-Reset", "1"), ("X-RateLimit-Reset", "60")], [(4, 1, None), (9, 60, None), (2, 60, None)]),
+        ([("X-RateLimit-Remaining", "4"), ("X-RateLimit-Reset", "1"), ("X-RateLimit-Reset", "60")],
+         [(4, 1, None), (4, 60, None)]),
+        # as a gateway puts two lines into one
+        ([("X-RateLimit-Remaining", "90, 4"), ("X-RateLimit-Reset", "60, 30"), ("X-RateLimit-Limit", "100, 10")],
+         [(90, 60, 100), (4, 30, 10)]),
+        ([("X-RateLimit-Remaining", "90, 4"), ("X-RateLimit-Reset", "60")], [(90, 60, None), (4, 60, None)]),
     ],
 )  # fmt: skip
 def test_each_line_of_a_header_may_be_of_another_limit(lines, quotas):
@@ -164,24 +177,6 @@ def heeded(*answers, in_flight=0):
 )
 def test_an_answer_slows_the_job_down(answer, paces, pauses):
     assert heeded(answer)[:2] == (paces, pauses)
-
-
-@every_row(
-    ("headers", "pause"),
-    [
-        ({"X-Left": "0", "X-Until": "9"}, 9),
-        ({"X-Left": "0", "X-Until": "0"}, 0),
-        ({"X-Left": "1", "X-Until": "9"}, None),  # it is for another limit
-        ({"X-Left": "0", "X-Until": "later"}, None),
-        ({"X-Left": "0"}, None),
-        ({}, None),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}, None),
-    ],
-)
-def test_a_refusal_may_say_for_how_long_in_an_apis_own_headers(headers, pause):
-    families = (QuotaHeaders("X-Left", "X-Until"),)
-    limit = ToldLimit(Slowed(), lambda: 0, families=families, longest_seconds=300, say=print)
-    assert limit.pause(CIMultiDict(headers)) == pause
 
 
 def test_it_is_said_once():

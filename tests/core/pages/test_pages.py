@@ -310,19 +310,6 @@ def test_any_cursor_leads_on_where_a_flag_says_so(cursor):
     assert pages.after(pages.begin(), answer({"next": cursor, "more": True})) == Page({"cursor": cursor})
 
 
-@pytest.mark.parametrize(
-    ("pages", "page", "says"),
-    [
-        (CursorPages("next", more="more"), Page({"cursor": "c"}), {"next": "c", "more": True}),
-        (LinkPages("next", more="more"), Page(link="c"), {"next": "c", "more": True}),
-    ],
-)
-def test_an_empty_page_that_leads_to_itself_is_no_end_where_a_flag_says_so(pages, page, says):
-    with pytest.raises(AnswerError, match="a page is empty and leads to itself, but 'more' says that there are more"):
-        pages.after(page, answer(says, 0))
-    assert pages.after(page, answer(says, 1)) == page
-
-
 @every_row(
     ("pages", "headers", "following"),
     [

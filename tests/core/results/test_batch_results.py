@@ -7,7 +7,7 @@ from tables import every_row
 
 from airflow_async_rest import Results
 from airflow_async_rest.core.errors import ResultsError
-from airflow_async_rest.core.models import Verdict
+from airflow_async_rest.core.models import Response, Verdict
 
 OK, AGAIN, NO = Verdict.DELIVERED, Verdict.RETRY, Verdict.REFUSED
 
@@ -251,3 +251,13 @@ def test_an_answer_is_read_in_its_charset(response_of, encoding, lines):
     read.append(read_batch(response, results, [{}, {}]))
     assert [(result.verdict, result.detail) for result in read[0]] == [(OK, ""), (NO, "ž")]
     assert read[1] == read[0]
+
+
+@pytest.mark.parametrize("results", [None, "list", "multi_status"])
+def test_an_answer_in_parts_is_an_error_unless_a_function_reads_it(results):
+    parts = b"--b1\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n--b1--\r\n"
+    response = Response(200, {"Content-Type": "multipart/mixed; boundary=b1"}, parts, 0.01)
+    with pytest.raises(ResultsError):
+        read_batch(response, results, ({"id": 1},), ("id",))
+    [result] = read_batch(response, lambda response, payloads: [404], ({"id": 1},), ("id",))
+    assert result.verdict is NO

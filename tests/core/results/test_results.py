@@ -76,6 +76,11 @@ def said(*ids, bad=()):
 
 
 NONE = {"name": "no id"}
+GUID, OTHER = "6f9619ff-8b86-d011-b42d-00c04fc964ff", "1c3b7a02-9d4e-4f6a-8a5b-7e2f90ab31cd"
+
+
+def at(time):
+    return {"id": f"2026-01-01 {time}+01:00"}
 
 
 @every_row(
@@ -95,6 +100,9 @@ NONE = {"name": "no id"}
         # nothing speaks against the order
         (None, SEVEN_TO_NINE, said(7, None, None, bad=[1]), [OK, NO, OK]),
         (None, SEVEN_TO_NINE, said("a", "b", "c", bad=[1]), [OK, NO, OK]),
+        (None, SEVEN_TO_NINE, said(1, 2, 3, bad=[1]), [OK, NO, OK]),
+        (None, SEVEN_TO_NINE, said(3, 1, 2), [OK, OK, OK]),
+        (None, SEVEN_TO_NINE, said(53, 51, 52, bad=[1]), [OK, NO, OK]),
         (None, SEVEN_TO_NINE, said(None, None, None, bad=[1]), [OK, NO, OK]),
         (None, SEVEN_TO_NINE, said("", "", "", bad=[1]), [OK, NO, OK]),
         # elimination
@@ -107,6 +115,20 @@ NONE = {"name": "no id"}
         # as text or number
         (None, SEVEN_TO_NINE, said("9", "8", "7", bad=[0]), [OK, OK, NO]),
         (None, ({"id": "7"}, {"id": "8"}, {"id": "9"}), said(9, 8, 7.0, bad=[0]), [OK, OK, NO]),
+        # as others write a time, or a GUID
+        (
+            None,
+            (at("00:00:00"), at("09:00:00")),
+            said("2026-01-01T08:00:00.000Z", "2025-12-31T23:00:00Z", bad=[0]),
+            [OK, NO],
+        ),
+        (
+            None,
+            ({"id": GUID}, {"id": OTHER}),
+            said(f"{{{OTHER.upper()}}}", GUID.replace("-", ""), bad=[0]),
+            [OK, NO],
+        ),
+        (None, ({"id": -1}, {"id": 1.5}), said(1, 15, bad=[1]), [OK, NO]),
     ],
 )
 def test_entries_are_given_to_the_items_they_are_about(read, match, payloads, entries, expected):
@@ -123,6 +145,8 @@ def test_entries_are_given_to_the_items_they_are_about(read, match, payloads, en
         (None, ({"id": 7}, {"id": 7}), said(7, 7, bad=[1])),
         (None, ({"id": 7}, NONE, NONE), said(7, 8, 9, bad=[1])),
         ("id", SEVEN_TO_NINE, said("a", "b", "c")),
+        (None, SEVEN_TO_NINE, said("2", "1", "3", bad=[0])),  # Microsoft Graph: places in the request
+        (None, SEVEN_TO_NINE, said(1, 0, 2, bad=[0])),
         ("id", (NONE, NONE, NONE), said(1, 2, 3, bad=[1])),
         ("id", SEVEN_TO_NINE, said(7, None, None, bad=[1])),
         (None, SEVEN_TO_NINE, said(9, 8)),
@@ -132,6 +156,50 @@ def test_entries_are_given_to_the_items_they_are_about(read, match, payloads, en
 def test_where_it_is_not_certain_which_is_about_which_it_is_an_error(read, match, payloads, entries):
     with pytest.raises(ResultsError):
         read(Results(match=match), entries, payloads)
+
+
+def under(*names, bad):
+    return {name: {"status": 422 if name in bad else 201} for name in names}
+
+
+@every_row(
+    ("results", "answer", "expected"),
+    [
+        (Results(entries="*"), under("9", "8", "7", bad="9"), [OK, OK, NO]),
+        (Results(entries="a.b.*"), {"a": {"b": under("9", "8", "7", bad="9")}}, [OK, OK, NO]),
+        (Results(entries="*", match="id"), under("9", "8", "7", bad="9"), [OK, OK, NO]),
+        (Results(entries="*"), under("2", "1", "0", bad="2"), [OK, OK, NO]),
+        (Results(entries="*", first_index=1), under("3", "1", "2", bad="3"), [OK, OK, NO]),
+        # such as the API has made up: nothing but their order tells
+        (Results(entries="*"), under("a", "c", "b", bad="a"), [NO, OK, OK]),
+        (Results(entries="*", match="position"), under("9", "8", "7", bad="9"), [NO, OK, OK]),
+        (
+            Results(entries="*"),
+            {"9": {"id": 51, "status": 422}, "7": {"status": 201}, "8": {"status": 201}},
+            [OK, OK, NO],
+        ),
+    ],
+)
+def test_where_entries_are_the_values_of_an_object_its_names_tell_which_is_about_which(read, results, answer, expected):
+    """An object has no order: a server may have put its names into another one."""
+    assert read(results, answer) == expected
+
+
+def test_places_are_names_without_a_key_too(read):
+    assert read(Results(entries="*"), under("2", "1", "0", bad="2"), key=()) == [OK, OK, NO]
+
+
+@pytest.mark.parametrize("names", [("9", "8", "6"), ("9", "8", "a")])
+def test_names_of_which_some_were_not_sent_are_an_error(read, names):
+    with pytest.raises(ResultsError):
+        read(Results(entries="*"), under(*names, bad="9"))
+
+
+def test_at_its_place_an_id_may_be_spelled_in_another_way(read):
+    sent, results = ({"id": GUID}, {"id": OTHER}), Results(match="position", at="id")
+    assert read(results, said(GUID.upper(), OTHER.upper(), bad=[1]), sent) == [OK, NO]
+    with pytest.raises(ResultsError, match="where '6f9619ff"):
+        read(results, said(OTHER, GUID, bad=[1]), sent)
 
 
 @dataclass
@@ -203,6 +271,10 @@ FAILURES = {"entries": "bad", "lists": "failures"}
         (Results(**FAILURES, match="index", at="n", status="s"), {"bad": [{"n": 1, "s": 503}]}, [OK, AGAIN, OK]),
         (Results(**FAILURES), {"bad": [{"id": "8"}, {"id": 9}, {"id": 9}]}, [OK, NO, NO]),
         (Results(**FAILURES), {"bad": None}, [OK, OK, OK]),
+        (Results(**FAILURES), {"failed": "0", "data": {"bad": {}, "errors": "0"}}, [OK, OK, OK]),
+        (Results(**FAILURES), {"failed": 1, "errorCode": 1004, "bad": [{"id": 7}]}, [NO, OK, OK]),
+        (Results(**FAILURES), {"numErrors": 2, "numFailed": 1, "bad": [{"id": 7}]}, [NO, OK, OK]),
+        (Results(**FAILURES), {"stored": [{"bad": [1], "last_error": "x"}]}, [OK, OK, OK]),  # the objects' own
         (Results(lists="failures", entries="errors.list"), {"errors": {"list": []}}, [OK, OK, OK]),
         (Results(lists="failures"), {"failures": [{"id": 7}]}, [NO, OK, OK]),
         (Results(lists="failures"), [{"id": 7}], [NO, OK, OK]),
@@ -234,6 +306,16 @@ def test_a_reader_of_ones_own(read, results, answer, expected):
         (Results(**FAILURES), {"bad": "all of them"}),
         (Results(**FAILURES), {"bad": [{"id": 7}], "error": "and more"}),
         (Results(**FAILURES), {"worse": [{"id": 7}], "rejected": 1}),
+        # The list is elsewhere, or has another name.
+        (Results(**FAILURES), {"data": {"bad": [{"id": 7}]}}),
+        (Results(**FAILURES), {"BAD": {"7": "too hot"}}),
+        (Results(lists="failures", entries="a_b.*.*", at="id"), {"aB": {"t": [{"id": 7}]}}),
+        (Results(**FAILURES), {"result": {"failures": [{"id": 7}]}}),
+        (Results(**FAILURES), {"result": {"failed": 1, "accepted": 2}}),
+        (Results(**FAILURES), {"status": "fail", "data": {}}),  # JSend
+        # More failed than are named, as where an API names the first ten.
+        (Results(**FAILURES), {"failed": 2, "bad": [{"id": 7}]}),
+        (Results(**FAILURES), {"FailedRecordCount": "2", "bad": [{"id": 7}]}),
     ],
 )
 def test_what_a_reader_of_ones_own_cannot_understand_is_an_error(read, results, answer):
@@ -248,10 +330,63 @@ def test_failures_of_an_id_that_was_sent_twice_are_those_of_both_or_an_error(rea
         read(Results(**FAILURES), {"bad": [{"id": 7}]}, twice)
 
 
+def test_a_failure_names_its_item_also_where_it_spells_the_id_in_another_way(read):
+    sent = ({"id": GUID}, {"id": OTHER}, at("09:00:00"))
+    said = {"bad": [{"id": f"{{{OTHER.upper()}}}"}, {"id": "2026-01-01T08:00:00.000Z"}]}
+    assert read(Results(**FAILURES), said, sent) == [OK, NO, NO]
+    with pytest.raises(ResultsError, match="which no item was sent with"):  # it may be either
+        read(Results(**FAILURES), {"bad": [{"id": "A"}]}, ({"id": "a"}, {"id": "a "}))
+
+
 def test_in_a_refusal_the_items_that_are_not_named_go_again(read):
     assert read(Results(**FAILURES), {"bad": [{"id": 8}]}, status=422) == [AGAIN, NO, AGAIN]
     assert read(Results(**FAILURES), {"bad": [{"id": 1}]}, status=422) is None
     assert read(Results(**FAILURES), {"bad": []}, status=422) is None
+
+
+@every_row(
+    ("entries", "expected"),
+    [
+        # none, as those write it who write all values as texts
+        ([{"error": "false"}, {"error": "0"}, {"errors": " None "}], [OK, OK, OK]),
+        ([{"error": "no"}, {"error": "ok"}, {"error": ""}], [NO, NO, OK]),
+        # Azure AI Search: all of it says the same
+        (
+            [
+                {"key": "8", "status": False, "statusCode": 422, "errorMessage": "no"},
+                {"key": "9", "status": False, "statusCode": 503, "errorMessage": "busy"},
+                {"key": "7", "status": True, "statusCode": 201, "errorMessage": None},
+            ],
+            [NO, AGAIN, OK],
+        ),
+        ([{"status": "fail", "message": "no"}, {"ok": "ko"}, {"status": "success"}], [NO, NO, OK]),
+    ],
+)
+def test_the_usual_words_of_a_failure(read, entries, expected):
+    assert read("list", {"value": entries}) == expected
+
+
+def test_an_error_of_zero_is_none_also_as_a_text(read):
+    assert read(Results(error="code"), [{"code": "0"}, {"code": 0}, {"code": "12"}]) == [OK, OK, NO]
+
+
+def test_a_count_of_zero_is_none_also_as_a_text(read):
+    assert read("list", {"failed": "0", "results": [{"success": True}] * 3}) == [OK, OK, OK]
+    assert read("multi_status", {"partialSuccess": {"rejectedLogRecords": "0"}}) is None
+
+
+@every_row(
+    "answer",
+    [
+        {"status": "fail", "data": {"title": "is blank"}},
+        {"UnprocessedItems": {"sensors": [{"PutRequest": {}}]}},
+        {"Envelope": {"Body": {"Fault": {"faultcode": "Client", "faultstring": "no"}}}},
+        {"partialSuccess": {"rejectedLogRecords": "5"}},
+    ],
+)
+def test_a_success_that_tells_of_failures_in_an_apis_own_form_is_an_error(read, answer):
+    with pytest.raises(ResultsError):
+        read("multi_status", answer)
 
 
 @pytest.mark.parametrize("entry", [{"success": "false", "error": None}, {"status": False, "error": None}])

@@ -148,6 +148,45 @@ def test_a_refusal_that_says_when_to_come_back_is_only_for_now(response_of, stat
     assert classify_response(response_of(status), RequestRetry(**retry)).verdict is REFUSED
 
 
+PARTS = b"--b1\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n--b1--\r\n"
+
+
+@every_row(
+    ("status", "kind", "body", "needs_body", "expected"),
+    [
+        (200, "multipart/mixed; boundary=b1", PARTS, False, (REFUSED, "http_200")),
+        (202, "Multipart/Mixed;boundary=b1", b"\r\n" + PARTS, False, (REFUSED, "http_202")),
+        (200, "multipart/mixed; boundary=b1", PARTS, True, (DELIVERED, "")),  # somebody reads it
+        (200, "application/json", PARTS, False, (DELIVERED, "")),
+        (200, "multipart/related; boundary=b1", PARTS, False, (DELIVERED, "")),  # one thing, with attachments
+        (200, "multipart/mixed; boundary=b1", b"", False, (DELIVERED, "")),
+        (503, "multipart/mixed; boundary=b1", PARTS, False, (RETRY, "http_503")),
+    ],
+)
+def test_an_answer_in_parts_that_nobody_reads_is_no_success(status, kind, body, needs_body, expected):
+    response = Response(status, {"Content-Type": kind}, body, 0.01)
+    assert classify_response(response, RequestRetry(), needs_body=needs_body)[:2] == expected
+    checked = classify_response(response, RequestRetry(), lambda response: True, needs_body=needs_body)
+    assert checked.verdict is DELIVERED
+
+
+@every_row(
+    ("status", "body", "verdict"),
+    [
+        (409, b'{"title": "A request is outstanding for this Idempotency-Key"}', RETRY),
+        (409, b'{"error": {"type": "idempotency_error", "code": "idempotency_key_in_use"}}', RETRY),  # Stripe
+        (409, b'{"error": "already exists"}', REFUSED),
+        (409, b"", REFUSED),
+        (422, b'{"title": "Idempotency-Key is already used"}', REFUSED),  # with another payload
+    ],
+)
+def test_a_409_about_the_idempotency_key_is_only_for_now(status, body, verdict):
+    """The attempt before is still being acted on; its answer was lost."""
+    assert classify_response(Response(status, {}, body, 0.01), RequestRetry()).verdict is verdict
+    of_ones_own = RequestRetry(statuses={503})
+    assert classify_response(Response(status, {}, body, 0.01), of_ones_own).verdict is REFUSED
+
+
 @every_row(
     ("method", "path", "query", "status", "creates_only", "there"),
     [

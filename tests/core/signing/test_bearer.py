@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote_plus
 import pytest
 from aiohttp import web
 from engine import Store, counts, make_job, run
+from multidict import CIMultiDict
 from virtual_time import run_virtually
 
 from airflow_async_rest.core.errors import AuthenticationError, CredentialsError, StoppedError
@@ -305,6 +306,7 @@ def test_a_token_that_has_been_renewed_ahead_is_not_renewed_for_a_refusal_of_the
         (403, {}, False),
         (403, {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}, False),
         (403, {"WWW-Authenticate": 'Bearer error="invalid_token"'}, True),
+        (403, CIMultiDict([("WWW-Authenticate", "Basic"), ("WWW-Authenticate", 'Bearer error="invalid_token"')]), True),
     ],
 )
 def test_a_refusal_of_the_row_is_none_of_the_token(status, headers, renews):

@@ -53,6 +53,20 @@ async def test_the_bytes_are_those_that_a_session_sends(request_of, monkeypatch,
     assert short_body == long_body
 
 
+async def test_an_answer_to_a_head_that_is_as_the_last_one_to_a_get_has_no_body(request_of):
+    """What such a server sends after it belongs to no request: the connection is used no more."""
+    connections = []
+
+    async def serve(reader, writer):
+        connections.append(1)
+        await answering(*[OK] * 3)(reader, writer)
+
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        answers = [await client.send(request_of(method=method, body=None)) for method in ("GET", "HEAD", "GET")]
+    assert [(answer.status, answer.body) for answer in answers] == [(200, b"{}"), (200, b""), (200, b"{}")]
+    assert len(connections) == 2
+
+
 @pytest.mark.parametrize("parts", [{}, {"method": "DELETE", "body": None}, {"method": "PUT", "query": "a=1"}])
 async def test_a_plain_request_needs_no_session(api, request_of, sessions_requests, parts):
     async with RestClient(ClientSettings(api.url), 1) as client:
