@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
@@ -40,8 +41,12 @@ _SAFE_DIGITS = 18  # of which every whole number has 64 bits or fewer
 _TRANSIENT = ("locked", "unable to open", "interrupted")
 _LATER = ("disk", "malformed")
 _SCHEME = "sqlite:///"
-# JSON is one of them: of a type that it does not know, it makes numbers of texts that are some.
-_NUMBERS = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.JSON})
+# Of the last ones it does not know the types, and makes numbers of texts that are some.
+_NUMBERS = frozenset({
+    Kind.INTEGER, Kind.NUMBER, Kind.JSON, Kind.BOOLEAN, Kind.DATE, Kind.NAIVE_TIME, Kind.AWARE_TIME,
+})  # fmt: skip
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
+_NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 
 
 class SQLite(Dialect):
@@ -212,40 +217,34 @@ def _utf8_or_missing(text_: bytes) -> Any:
         return Missing(f"its text is not UTF-8 ({error.reason} at {error.start})", text_)
 
 
-def _check_whole(value: Any) -> None:
-    """Refuse whole numbers that SQLite would keep as other ones: beyond 64 bits, its numbers have 15 digits.
+def _check_number(value: Any) -> None:
+    """Refuse numbers that SQLite would keep as other ones: beyond 64 bits, its numbers have 15 digits.
 
-    :raises EncodeError: then.
+    :raises EncodeError: then, and for what would become infinite, or zero.
     """
-    if isinstance(value, str | int | Decimal) and len(digits := str(value)) > _SAFE_DIGITS:
-        with contextlib.suppress(ArithmeticError, ValueError):
-            exact = Decimal(digits)
-            is_large = exact.is_finite() and not -_LARGEST_INTEGER <= exact < _LARGEST_INTEGER
-            if is_large and exact == exact.to_integral_value() and exact != Decimal(float(digits)):
-                raise EncodeError(
-                    f"SQLite has no whole number as large as {digits:.60}: load it into a column of texts"
-                )
-
-
-def _number(text_: str) -> Decimal | None:
-    """Return the number that a text is; None for another text."""
-    try:
-        return Decimal(text_)
-    except ArithmeticError:
-        return None
+    text_ = value if isinstance(value, str) else str(value) if isinstance(value, int | Decimal) else ""
+    if not _NUMBER.fullmatch(text_):
+        return
+    near, is_zero = float(text_), not _NOT_ZERO.match(text_)
+    if math.isinf(near):
+        raise EncodeError(f"{text_:.60} is too large for SQLite, which would take it for infinite")
+    if near == 0 and not is_zero:
+        raise EncodeError(f"{text_:.60} is too small for SQLite, which would take it for 0")
+    if len(text_) > _SAFE_DIGITS and not is_zero:
+        exact = Decimal(text_)
+        is_large = not -_LARGEST_INTEGER <= exact < _LARGEST_INTEGER
+        if is_large and exact == exact.to_integral_value() and exact != Decimal(near):
+            raise EncodeError(f"SQLite has no whole number as large as {text_:.60}: load it into a column of texts")
 
 
 def _storable(value: Any, *, of_numbers: bool) -> Any:
     """Return times as its own functions write them, and what it has no type for as text.
 
-    :param of_numbers: whether the column is one of numbers.
-    :raises EncodeError: for NaN, and for what is so large that it would become infinite.
+    :param of_numbers: whether the column makes numbers of texts that are some.
+    :raises EncodeError: for NaN, and for a number that would become another.
     """
     if of_numbers:
-        _check_whole(value)
-    number = _number(value) if of_numbers and isinstance(value, str) else value
-    if isinstance(number, Decimal) and number.is_finite() and math.isinf(float(number)):
-        raise EncodeError(f"{text_of(value):.60} is too large for SQLite, which would take it for infinite")
+        _check_number(value)
     if isinstance(value, datetime):
         return value.isoformat(" ")
     if isinstance(value, date | time | timedelta | Decimal):
