@@ -34,7 +34,11 @@ EDGES = {
     ),
     "MAP(VARCHAR, SMALLINT)": ([{"a": 1}], ["{a=1}"], [{"a": 1.5}]),
     "STRUCT(a TIMESTAMP)": ([{"a": "2026-11-01T12:00:00+05:30"}], ["{'a': '2026-11-01 06:30:00'}"], [{"a": "later"}]),
-    "DOUBLE[]": ([[1e308, "Infinity", "-inf", "nan", None]], ["[1e+308, inf, -inf, nan, NULL]"], [["1e400"], [10**400, 1]]),
+    "DOUBLE[]": (
+        [[1e308, "Infinity", "-inf", "nan", None]],
+        ["[1e+308, inf, -inf, nan, NULL]"],
+        [["1e400"], [10**400, 1]],
+    ),
     "FLOAT[2][]": ([[[1.5, 2]]], ["[[1.5, 2.0]]"], [[[1, 1e39]]]),
     "MAP(VARCHAR, DOUBLE)": ([{"info": 1}], ["{info=1.0}"], [{"info": "-1e400"}]),
     'STRUCT("inf" DOUBLE, n INTEGER, t VARCHAR)': (

@@ -222,8 +222,7 @@ def _check_number(value: Any) -> None:
 
     :raises EncodeError: then, and for what would become infinite, or zero.
     """
-    text_ = value if isinstance(value, str) else str(value) if isinstance(value, int | Decimal) else ""
-    if not _NUMBER.fullmatch(text_):
+    if not isinstance(value, str | int | Decimal) or not _NUMBER.fullmatch(text_ := str(value)):
         return
     near, is_zero = float(text_), not _NOT_ZERO.match(text_)
     if math.isinf(near):
