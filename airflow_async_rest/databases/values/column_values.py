@@ -32,6 +32,9 @@ _OF_ELEMENTS = {
     Kind.JSON: Kind.JSON_ARRAY,
     Kind.NAIVE_TIME: Kind.TIME_ARRAY,
     Kind.AWARE_TIME: Kind.TIME_ARRAY,
+    Kind.DATE: Kind.TIME_ARRAY,
+    Kind.TIME_OF_DAY: Kind.TIME_OF_DAY_ARRAY,
+    Kind.ZONED_TIME_OF_DAY: Kind.ZONED_TIME_OF_DAY_ARRAY,
     Kind.TEXT: Kind.TEXT_ARRAY,
 }
 _MOST_DIGITS = 40  # of an integer, in any database

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import text, types
+from sqlalchemy.dialects.postgresql import TSRANGE
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -61,6 +62,9 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
     "timestamptz": types.DateTime(timezone=True),
     "date": types.Date(),
     "time": types.Time(),
+    "timetz": types.Time(timezone=True),
+    "tsrange": TSRANGE(),
+    "tsmultirange": TSRANGE(),  # of which the same is so here
     "bool": types.Boolean(),
     "bytea": types.LargeBinary(),
     "int2": types.Integer(),
@@ -72,6 +76,9 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
     **dict.fromkeys(("_text", "_varchar", "_bpchar"), types.ARRAY(types.String())),
     "_json": types.ARRAY(types.JSON()),
     "_jsonb": types.ARRAY(types.JSON()),
+    "_date": types.ARRAY(types.Date()),
+    "_time": types.ARRAY(types.Time()),
+    "_timetz": types.ARRAY(types.Time(timezone=True)),
     "_timestamp": types.ARRAY(types.DateTime(timezone=False)),
     "_timestamptz": types.ARRAY(types.DateTime(timezone=True)),
 }

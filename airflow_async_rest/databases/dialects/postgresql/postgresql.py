@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text, types
+from sqlalchemy.dialects.postgresql import TSRANGE
 from sqlalchemy.engine import Connection, Engine
 
 from airflow_async_rest.compat.sqlalchemy import DOMAIN
@@ -101,8 +102,9 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
     staging_table = "UNLOGGED TABLE"
     is_indexed_late = True
     create_index = "CREATE INDEX IF NOT EXISTS {index} ON {schema}{table} ({column})"
-    # The driver reads no time that is infinite, before the year 1 or after 9999, and gives some as its own types.
-    read_as_text = frozenset({Kind.AWARE_TIME, Kind.NAIVE_TIME, Kind.DATE, Kind.TIME_OF_DAY, Kind.OTHER, Kind.JSON})
+    # The driver reads no time that is infinite, before the year 1 or after 9999, and gives some as its own types; so it
+    # does of arrays, and of their numbers not all digits.
+    read_as_text = frozenset(Kind) - {Kind.BOOLEAN, Kind.BINARY, Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TEXT_ARRAY}
     explains = True
     before_merge = "SET LOCAL synchronous_commit = on"
     check_deferred = "SET CONSTRAINTS ALL IMMEDIATE"
@@ -218,7 +220,9 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
         """Return the kind of a column's type: of a domain, that of the type below it."""
         while isinstance(type_, DOMAIN):
             type_ = type_.data_type
-        return Kind.TIME_OF_DAY if isinstance(type_, types.Time) and not type_.timezone else super().kind_of(type_)
+        if isinstance(type_, types.Time):
+            return Kind.ZONED_TIME_OF_DAY if type_.timezone else Kind.TIME_OF_DAY
+        return Kind.NAIVE_RANGE if isinstance(type_, TSRANGE) else super().kind_of(type_)
 
     def nulls_are_equal(self, connection: Connection, table: str, schema: str | None, key: Sequence[str]) -> bool:
         """Return whether two rows whose key is NULL have one key."""
