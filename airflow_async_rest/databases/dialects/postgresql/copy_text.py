@@ -28,7 +28,7 @@ _ODD_ZONES = ("GMT", "UTC", "[", "(")
 _IN_ODD_ZONES, _BEFORE_FRACTIONS = "GgUu[(", ".,"
 _OTHER_THAN_UTC = re.compile(r":[\d.]+\s*[+-][\d:]*[1-9]|[+-][\d:]*[1-9][\d:]*\s*\Z")
 # What may stand in a time that is no zone, or Greenwich's; and in a range, or an array.
-_NO_ZONES = frozenset("t am pm z utc gmt ut zulu infinity empty null".split())
+_NO_ZONES = frozenset(["t", "am", "pm", "z", "utc", "gmt", "ut", "zulu", "infinity", "empty", "null"])
 _WORD = re.compile(r"[^\W\d_]+")
 _BEFORE_OFFSET = re.compile(r"\s*(?:GMT|UTC)\s*(?=[+-]\d)", re.IGNORECASE)
 _NONE = type(None)
