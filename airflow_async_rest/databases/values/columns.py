@@ -21,6 +21,7 @@ class Kind(Enum):
     ZONED_TIME_OF_DAY = "time with time zone"
     ZONED_TIME_OF_DAY_ARRAY = "array of times of day with time zone"
     NAIVE_RANGE = "range of timestamps"
+    ZONED_RANGE = "range of timestamps with time zone"
     BOOLEAN = "boolean"
     BINARY = "binary"
     INTEGER = "integer"

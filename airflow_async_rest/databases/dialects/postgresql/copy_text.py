@@ -166,6 +166,7 @@ _OF_DAY = {
     Kind.TIME_OF_DAY_ARRAY: _without_zone,
     Kind.NAIVE_RANGE: _without_zone,
     Kind.ZONED_TIME_OF_DAY: _with_offset,
+    Kind.ZONED_RANGE: _with_offset,
     Kind.ZONED_TIME_OF_DAY_ARRAY: _with_offset,
 }
 

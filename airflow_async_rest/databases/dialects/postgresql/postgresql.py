@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text, types
-from sqlalchemy.dialects.postgresql import TSRANGE
+from sqlalchemy.dialects.postgresql import TSRANGE, TSTZRANGE
 from sqlalchemy.engine import Connection, Engine
 
 from airflow_async_rest.compat.sqlalchemy import DOMAIN
@@ -21,6 +21,7 @@ from airflow_async_rest.databases.dialects.dialect import Batches, Dialect, Upse
 from airflow_async_rest.databases.dialects.engines import begin_with
 from airflow_async_rest.databases.dialects.postgresql import catalogue
 from airflow_async_rest.databases.dialects.postgresql.copy_text import copy_text
+from airflow_async_rest.databases.dialects.postgresql.fitting import fitted
 from airflow_async_rest.databases.dialects.postgresql.types import check_encoding
 from airflow_async_rest.databases.errors import original_of, state_of
 from airflow_async_rest.databases.names import without_marks
@@ -222,7 +223,9 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
             type_ = type_.data_type
         if isinstance(type_, types.Time):
             return Kind.ZONED_TIME_OF_DAY if type_.timezone else Kind.TIME_OF_DAY
-        return Kind.NAIVE_RANGE if isinstance(type_, TSRANGE) else super().kind_of(type_)
+        if isinstance(type_, TSRANGE | TSTZRANGE):
+            return Kind.NAIVE_RANGE if isinstance(type_, TSRANGE) else Kind.ZONED_RANGE
+        return super().kind_of(type_)
 
     def nulls_are_equal(self, connection: Connection, table: str, schema: str | None, key: Sequence[str]) -> bool:
         """Return whether two rows whose key is NULL have one key."""
@@ -232,8 +235,15 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
         self, connection: Connection, into: str, columns: Sequence[Column], batches: Batches, *, are_whole: bool
     ) -> list[tuple[int, str]]:
         """Copy rows: the server reads some while the next ones are written."""
-        kinds = [column.kind for column in columns]
-        texts = (copy_text(list(zip(kinds, batch, strict=True))) for batch in batches)
+        texts = (
+            copy_text(
+                [
+                    (column.kind, fitted(column, values) if column.staged_as else values)
+                    for column, values in zip(columns, batch, strict=True)
+                ]
+            )
+            for batch in batches
+        )
         statement = without_marks(f"COPY {into} FROM STDIN WITH (ENCODING 'UTF8')")
         raw: Any = connection.connection.dbapi_connection
         with raw.cursor() as cursor:
