@@ -112,6 +112,8 @@ def test_a_list_as_an_array(values, text):
         (Kind.NUMBER, [2.0, True, Decimal("3.00")], "2.0\n1\n3.00\n"),
         (Kind.NUMBER, [1, 1e-7, -0.0, 0.1], "1\n1e-7\n-0.0\n0.1\n"),
         (Kind.NUMBER, [0.5, float("nan"), float("-inf"), 1e22], "0.5\nnan\n-inf\n1e+22\n"),
+        (Kind.INTEGER, [1.2345678901234568e18, 1e38], f"1234567890123456800\n{10**38}\n"),
+        (Kind.DATE, ["0044-03-15 (BC)"], "0044-03-15 (BC)\n"),
         (Kind.INTEGER, [1, -(2**63), 2**70], f"1\n{-(2**63)}\n{2**70}\n"),
         (Kind.OTHER, [1e22, 1], "1e+22\n1\n"),  # it may be a text
         (Kind.OURS, [0, 1 << 24], "0\n16777216\n"),

@@ -24,7 +24,7 @@ from airflow_async_rest.databases.dialects.dialect import Dialect, Upsert
 from airflow_async_rest.databases.dialects.engines import begin_with
 from airflow_async_rest.databases.errors import classes_of, message_of, original_of
 from airflow_async_rest.databases.quotes import Quotes
-from airflow_async_rest.databases.values.column_values import scalar, text_of
+from airflow_async_rest.databases.values.column_values import CONVERTERS, integer, scalar, text_of
 from airflow_async_rest.databases.values.columns import Kind
 from airflow_async_rest.databases.values.row_values import Fetch, Missing, Rows, marked
 
@@ -58,6 +58,7 @@ class SQLite(Dialect):
     is_one_file = True
     quotes = Quotes(dollars=False, brackets=r"\[[^\]]*+(?:\]|\Z)")
     ends_at_semicolon = True
+    converters = CONVERTERS | {Kind.INTEGER: lambda value: scalar(integer(value))}
     empty_in = ("(NULL) IS TRUE", "(NULL) IS NULL")
     upsert = Upsert.ON_CONFLICT
     defaults_are_expressions = True

@@ -102,7 +102,7 @@ def integer(value: Any) -> Any:
     if isinstance(value, Decimal) and value.is_finite() and value.adjusted() >= _MOST_DIGITS:
         return value  # as an int, 1e999999999 would fill the memory
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
-        return int(value)
+        return int(Decimal(str(value)))  # of 1e38 a float is only near it
     return value
 
 
