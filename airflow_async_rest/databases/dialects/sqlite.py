@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
@@ -24,7 +23,7 @@ from airflow_async_rest.databases.dialects.dialect import Dialect, Upsert
 from airflow_async_rest.databases.dialects.engines import begin_with
 from airflow_async_rest.databases.errors import classes_of, message_of, original_of
 from airflow_async_rest.databases.quotes import Quotes
-from airflow_async_rest.databases.values.column_values import CONVERTERS, integer, scalar, text_of
+from airflow_async_rest.databases.values.column_values import CONVERTERS, check_float, integer, scalar, text_of
 from airflow_async_rest.databases.values.columns import Kind
 from airflow_async_rest.databases.values.row_values import Fetch, Missing, Rows, marked
 
@@ -45,8 +44,6 @@ _SCHEME = "sqlite:///"
 _NUMBERS = frozenset({
     Kind.INTEGER, Kind.NUMBER, Kind.JSON, Kind.BOOLEAN, Kind.DATE, Kind.NAIVE_TIME, Kind.AWARE_TIME,
 })  # fmt: skip
-_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
-_NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 
 
 class SQLite(Dialect):
@@ -218,23 +215,19 @@ def _utf8_or_missing(text_: bytes) -> Any:
         return Missing(f"its text is not UTF-8 ({error.reason} at {error.start})", text_)
 
 
-def _check_number(value: Any) -> None:
-    """Refuse numbers that SQLite would keep as other ones: beyond 64 bits, its numbers have 15 digits.
+def _check_whole(value: Any) -> None:
+    """Refuse whole numbers that SQLite would keep as other ones: beyond 64 bits, its numbers have 15 digits.
 
-    :raises EncodeError: then, and for what would become infinite, or zero.
+    :raises EncodeError: then.
     """
-    if not isinstance(value, str | int | Decimal) or not _NUMBER.fullmatch(text_ := str(value)):
-        return
-    near, is_zero = float(text_), not _NOT_ZERO.match(text_)
-    if math.isinf(near):
-        raise EncodeError(f"{text_:.60} is too large for SQLite, which would take it for infinite")
-    if near == 0 and not is_zero:
-        raise EncodeError(f"{text_:.60} is too small for SQLite, which would take it for 0")
-    if len(text_) > _SAFE_DIGITS and not is_zero:
-        exact = Decimal(text_)
-        is_large = not -_LARGEST_INTEGER <= exact < _LARGEST_INTEGER
-        if is_large and exact == exact.to_integral_value() and exact != Decimal(near):
-            raise EncodeError(f"SQLite has no whole number as large as {text_:.60}: load it into a column of texts")
+    if isinstance(value, str | int | Decimal) and len(digits := str(value)) > _SAFE_DIGITS:
+        with contextlib.suppress(ArithmeticError, ValueError):
+            exact = Decimal(digits)
+            is_large = exact.is_finite() and not -_LARGEST_INTEGER <= exact < _LARGEST_INTEGER
+            if is_large and exact == exact.to_integral_value() and exact != Decimal(float(digits)):
+                raise EncodeError(
+                    f"SQLite has no whole number as large as {digits:.60}: load it into a column of texts"
+                )
 
 
 def _storable(value: Any, *, of_numbers: bool) -> Any:
@@ -244,7 +237,7 @@ def _storable(value: Any, *, of_numbers: bool) -> Any:
     :raises EncodeError: for NaN, and for a number that would become another.
     """
     if of_numbers:
-        _check_number(value)
+        _check_whole(check_float(value))
     if isinstance(value, datetime):
         return value.isoformat(" ")
     if isinstance(value, date | time | timedelta | Decimal):
