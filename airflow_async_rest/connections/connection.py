@@ -23,6 +23,8 @@ from airflow_async_rest.provider_info import CONNECTION_FIELDS
 CONNECTION_TYPES = ("async_rest", "http")
 _BEARER = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)  # as some write it before their token
 _SHORTEST_PASSWORD = 4
+# Of what an id may have. A URI, or a connection as JSON, has its password in it, or a token.
+_ID = re.compile(r"(?!.*://)[\w#!()\-.:/\\ ]*")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]+")
 
 
@@ -262,16 +264,17 @@ def find_connection(argument: str, conn_id: Any) -> Any:
     :raises ConfigurationError: when no connection has that name; names the argument.
     """
     if not isinstance(conn_id, str) or not conn_id:
-        raise ConfigurationError(f"{argument}={conn_id!r}: write the id of an Airflow connection.")
+        shown = repr(conn_id) if isinstance(conn_id, str | int | None) else f"a {type(conn_id).__name__}"
+        raise ConfigurationError(f"{argument}={shown}: write the id of an Airflow connection.")
     try:
         return BaseHook.get_connection(conn_id)
     except Exception as error:
-        if "not found" not in str(error).lower() and "defined" not in str(error).lower():
-            raise
-        if "@" in conn_id:  # a URI, with its password before that
+        if not _ID.fullmatch(conn_id):
             raise ConfigurationError(
                 f"{argument}='***': write the id of an Airflow connection, and its URI into that connection."
             ) from None
+        if "not found" not in str(error).lower() and "defined" not in str(error).lower():
+            raise
         raise ConfigurationError(
             f"{argument}={conn_id!r}: there is no such connection; add it under Admin > Connections, with "
             f"'airflow connections add', or as AIRFLOW_CONN_{conn_id.upper()}."

@@ -1,6 +1,7 @@
 """Dead letters, sent again: the very requests they were, with the same idempotency keys."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
@@ -85,6 +86,21 @@ class Replay:
                     units, size = [], 0
         yield units
 
+    def count(self) -> tuple[Counter[str], Counter[str]]:
+        """Count the dead letters that are meant, by their reasons: those that are sent, and those that stay dead.
+
+        :raises ConfigurationError: as :meth:`open`.
+        """
+        self._check()
+        sent, left = Counter[str](), Counter[str]()
+        for folder in self.origins.folders:
+            for record in filter(self._is_meant, folder.iter_records(skim)):
+                (sent if self._is_sent(record) else left)[str(record.get("reason"))] += 1
+        return sent, left
+
+    def _is_sent(self, record: Record) -> bool:
+        return bool(record.get("method")) and not self.origins.has_tried(record) and not self._why_not(record)
+
     def _check(self) -> None:
         """Look for what cannot be sent again, or must not be, because nobody would take the answer."""
         for folder in self.origins.folders:
@@ -93,6 +109,8 @@ class Replay:
                 fetched |= bool(record.get("fetch"))
                 if not fetched and record.get("method") and self.only(record):
                     self._target(record)
+                    if record.get("batch") and self._is_sent(record):
+                        self._check_batch(record["batch"])
             if fetched:
                 raise ConfigurationError(
                     "dead_letters: these are of a task that fetches rows, and a replay would throw the answers away: "
@@ -119,16 +137,18 @@ class Replay:
             yield from gathering.add(item, form, record["index"] if whole else None)
         yield from gathering.rest()
 
+    def _check_batch(self, about: Mapping[str, Any]) -> None:
+        if self.batch is None and A_FUNCTION in (about["format"], about["results"]):
+            raise ConfigurationError(
+                "dead_letters: these are of bulk requests whose format or results is a function, which is in no "
+                "dead letter: give the replay the same batch=Batch(...) as the task that failed."
+            )
+
     def _form(self, request: Request, about: Mapping[str, Any]) -> BatchForm:
         """Find the form of the bulk requests that an item was of; those that are alike share one."""
         same = {name: value for name, value in about.items() if name not in {"request", "items"}}
         place = (request.method, request.path, request.query, repr(sorted(same.items())))
         if place not in self._forms:
-            if self.batch is None and A_FUNCTION in (about["format"], about["results"]):
-                raise ConfigurationError(
-                    "dead_letters: these are of bulk requests whose format or results is a function, which is in no "
-                    "dead letter: give the replay the same batch=Batch(...) as the task that failed."
-                )
             self._forms[place] = BatchForm(
                 self.batch or _batch(about),
                 encode=self.encode,

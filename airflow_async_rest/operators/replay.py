@@ -1,6 +1,5 @@
 """ReplayDeadLettersOperator: what failed, sent again as it was."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -135,15 +134,15 @@ class ReplayDeadLettersOperator(JobOperator):
             run = self._begin(context, 1 if self.preview else None)
             reports = self._reports(context)
             uris, reasons = self._folders(reports), chosen_reasons(self.reasons)
-            if run.preview:
-                report = self._preview(uris, reasons)
-                self._check(context, report, reports, uris)
-                return report
             sending = arguments.Sending.of({**vars(self), "endpoint": ""})
             ti = context["ti"]
             by = {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index", "try_number")}
-            http, mark = RestConnection(self.http_conn_id), mark_of_try(context)
+            http, mark = RestConnection(self.http_conn_id), "" if run.preview else mark_of_try(context)
             job = jobs.replay_job(http, sending, uris, reasons, self.log, by=by, mark=mark)
+            if run.preview:
+                report = self._preview(job.source, uris)
+                self._check(context, report, reports, uris)
+                return report
         report = run.run(job)
         if reasons is not None and not report["read"]:
             self.log.warning("No dead letter has one of the reasons %s: nothing was sent.", ", ".join(sorted(reasons)))
@@ -184,15 +183,17 @@ class ReplayDeadLettersOperator(JobOperator):
                 errors.push_report(context["ti"], {**report, "error": in_short(str(error))})
             raise error
 
-    def _preview(self, uris: list[str], reasons: frozenset[str] | None) -> dict[str, Any]:
+    def _preview(self, letters: Any, uris: list[str]) -> dict[str, Any]:
+        """Count what would be sent. :param letters: the source of the replay."""
         from airflow_async_rest.tasks.run_life import nothing_done  # noqa: PLC0415
-        from airflow_async_rest.tasks.storage import folders  # noqa: PLC0415
 
-        counts: Counter[str] = Counter()
-        for folder in folders.open_dead_letters(*uris):
-            counts.update(folder.read().values())
-        chosen = {reason: count for reason, count in counts.most_common() if reasons is None or reason in reasons}
-        count = sum(chosen.values())
-        self.log.info("Preview: %s would be sent: %s.", counted(count, "dead letter"), chosen or "none")
-        found = {"read": count, "unfinished": count, "reasons": chosen, "dead_letters": uris}
+        sent, left = (dict(counts.most_common()) for counts in letters.count())
+        count = sum(sent.values())
+        self.log.info("Preview: %s would be sent: %s.", counted(count, "dead letter"), sent or "none")
+        if left:
+            others = counted(sum(left.values()), "dead letter")
+            self.log.info(
+                "Preview: %s would stay: %s. Its response_excerpt says why, once it is replayed.", others, left
+            )
+        found = {"read": count, "unfinished": count, "reasons": sent, "dead_letters": uris}
         return nothing_done() | found | {"preview": True}

@@ -157,17 +157,19 @@ class SqlToRestOperator(WindowOperator):
 
         with errors.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)
-        with errors.explained(context, self.log, is_preview=run.preview is not None):
+        is_preview = run.preview is not None
+        with errors.explained(context, self.log, is_preview=is_preview):
             hook, binds = ChunkedSqlHook(self.sql_conn_id), check_own_parameters(self.parameters)
             window = self._window(context, asked_for=not WINDOW_BINDS.isdisjoint(hook.binds(self.sql)))
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
             chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows, read_only=self.read_only)
             chunks.embed_json = not self._has_code_that_sees_rows()
+            replay = run_life.replay_request(context, payloads=folders.shows_payloads(), is_preview=is_preview)
             job = jobs.row_job(
                 RestConnection(self.http_conn_id),
                 arguments.Sending.of({**vars(self), "schema": read_schema(self.schema, self)}),
-                folders.TaskScope.of(context, run.life),
+                folders.TaskScope.of(context, run.life if replay is None else None),
                 arguments.Given(
                     chunks=chunks,
                     expected=lambda: chunks.expected,
@@ -175,7 +177,7 @@ class SqlToRestOperator(WindowOperator):
                     window=window,
                 ),
                 self.log,
-                replay=None if run.preview else run_life.replay_request(context, payloads=folders.shows_payloads()),
+                replay=replay,
             )
         return run.run(job)
 

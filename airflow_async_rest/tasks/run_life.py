@@ -172,13 +172,14 @@ def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) 
     return mark
 
 
-def replay_request(context: "Context", *, payloads: bool) -> LetterFilter | None:
+def replay_request(context: "Context", *, payloads: bool, is_preview: bool) -> LetterFilter | None:
     """Find out whether this try is for dead letters that a person chose in the UI to be sent again, and which.
 
     The state store's ``replay`` has the request until a try takes it up. Then it is in ``replaying``, for the tries of
     the same Clear, which ``max_tries`` tells from the next: a second press of the button does not take it away.
 
     :param payloads: whether the UI shows payloads, so that a search looks at them.
+    :param is_preview: then it is only looked at, and the next try takes it up.
     :raises ConfigurationError: when it is not understood.
     :raises StoppedError: when the state store fails after a Clear: all but what was chosen might be sent.
     """
@@ -188,7 +189,7 @@ def replay_request(context: "Context", *, payloads: bool) -> LetterFilter | None
     cleared = was_cleared(ti)
     seconds = USUAL.patient_load_seconds if cleared else USUAL.load_seconds
     try:
-        return _within(seconds, lambda: _take_up_request(store, ti.max_tries, payloads=payloads))
+        return _within(seconds, lambda: _request(store, ti.max_tries, payloads=payloads, takes_up=not is_preview))
     except (ConfigurationError, StoppedError):
         raise
     except Exception as error:
@@ -197,16 +198,17 @@ def replay_request(context: "Context", *, payloads: bool) -> LetterFilter | None
         return None  # nobody can have asked for it; a state store that fails costs resumability, not the delivery
 
 
-def _take_up_request(store: "StateStore", max_tries: int, *, payloads: bool) -> LetterFilter | None:
+def _request(store: "StateStore", max_tries: int, *, payloads: bool, takes_up: bool) -> LetterFilter | None:
     asked = store.get("replay")
     request = store.get("replaying") if asked is None else asked
     if request is None:
         return None
     if asked is None and (not isinstance(request, Mapping) or request.get("accepted") != max_tries):
-        store.delete("replaying")
+        if takes_up:
+            store.delete("replaying")
         return None
     chosen = LetterFilter.from_json(request, payloads=payloads)
-    if asked is not None:
+    if asked is not None and takes_up:
         try:
             store.set("replaying", {**asked, "accepted": max_tries})
             store.delete("replay")

@@ -112,6 +112,8 @@ def test_a_list_as_an_array(values, text):
         (Kind.NUMBER, [2.0, True, Decimal("3.00")], "2.0\n1\n3.00\n"),
         (Kind.NUMBER, [1, 1e-7, -0.0, 0.1], "1\n1e-7\n-0.0\n0.1\n"),
         (Kind.NUMBER, [0.5, float("nan"), float("-inf"), 1e22], "0.5\nnan\n-inf\n1e+22\n"),
+        (Kind.INTEGER, [1.2345678901234568e18, 1e38], f"1234567890123456800\n{10**38}\n"),
+        (Kind.DATE, ["0044-03-15 (BC)"], "0044-03-15 (BC)\n"),
         (Kind.INTEGER, [1, -(2**63), 2**70], f"1\n{-(2**63)}\n{2**70}\n"),
         (Kind.OTHER, [1e22, 1], "1e+22\n1\n"),  # it may be a text
         (Kind.OURS, [0, 1 << 24], "0\n16777216\n"),
@@ -123,6 +125,28 @@ def test_a_list_as_an_array(values, text):
             Kind.TIME_OF_DAY,
             ["12:30", "12:30Z", "12:30+00:00", "12:30-00", "24:00", time(12), None],
             "12:30\n12:30Z\n12:30+00:00\n12:30-00\n24:00\n12:00:00\n\\N\n",
+        ),
+        (
+            Kind.TIME_OF_DAY,
+            ["12:30 PM", "12:30 gmt", "2026-07-01T12:30:00 Z", "23:59:59.9999999"],
+            "12:30 PM\n12:30 gmt\n2026-07-01T12:30:00 Z\n23:59:59.999999\n",
+        ),
+        (Kind.TIME_OF_DAY_ARRAY, [["12:30Z", None], "{12:30,NULL}"], '{"12:30Z",NULL}\n{12:30,NULL}\n'),
+        (
+            Kind.ZONED_TIME_OF_DAY,
+            ["12:30 GMT+0200", "12:30 utc-5", "12:30 EST", "12:30 GMT"],
+            "12:30+0200\n12:30-5\n12:30 EST\n12:30 GMT\n",
+        ),
+        (Kind.ZONED_TIME_OF_DAY_ARRAY, [["12:30 GMT+2"], "{12:30 GMT+2}"], '{"12:30+2"}\n{12:30+2}\n'),
+        (
+            Kind.NAIVE_RANGE,
+            [
+                "[2026-07-01,2026-08-01)",
+                "[2026-07-01 12:00:00,2026-08-01 12:00:00)",
+                "empty",
+                "(,2026-07-01T12:00:00Z]",
+            ],
+            "[2026-07-01,2026-08-01)\n[2026-07-01 12:00:00,2026-08-01 12:00:00)\nempty\n(,2026-07-01T12:00:00Z]\n",
         ),
         (Kind.OTHER, [time(12), timedelta(seconds=1)], "12:00:00\nP0DT1S\n"),
         (Kind.ARRAY, ["{1,2}", (1, 2)], '{1,2}\n{"1","2"}\n'),
@@ -156,6 +180,25 @@ def test_a_list_as_an_array(values, text):
 )
 def test_a_column_as_text(kind, values, text):
     assert copy_text([(kind, values)]).decode() == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Kind.TIME_OF_DAY, "12:30+05:30"),
+        (Kind.TIME_OF_DAY, "12:30 EST"),
+        (Kind.TIME_OF_DAY, "12:30 GMT+2"),
+        (Kind.TIME_OF_DAY, "2026-07-01 12:30 America/New_York"),
+        (Kind.TIME_OF_DAY, "040506-08"),
+        (Kind.TIME_OF_DAY_ARRAY, [["12:30"], ["12:30 PST"]]),
+        (Kind.TIME_OF_DAY_ARRAY, "{12:30+02,12:30}"),
+        (Kind.NAIVE_RANGE, "[2026-07-01T12:00:00+02:00,2026-08-01)"),
+        (Kind.NAIVE_RANGE, '{["2026-07-01 12:00:00 EST",)}'),
+    ],
+)
+def test_a_zone_that_the_server_would_drop_is_refused(kind, value):
+    with pytest.raises(EncodeError, match="has an offset, or a zone, which the column's type does not keep: write UTC"):
+        copy_text([(kind, [value])])
 
 
 @pytest.mark.parametrize("kind", [Kind.NAIVE_TIME, Kind.AWARE_TIME, Kind.DATE, Kind.TIME_ARRAY])

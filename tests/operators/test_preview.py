@@ -226,10 +226,27 @@ def test_a_try_after_a_preview_resumes_what_was_there_before(places, supervisor)
     places.answer = lambda seen: 200
     supervisor.data["state"]["replay"] = {"reasons": None, "search": "", "count": 1}
     assert run_try(sql_to_rest(request_retry=once, preview=1), supervisor, 2)[0] == "skipped"
+    assert supervisor.data["xcom"]["preview"]["requests"][0]["url"].endswith("/7")
     assert supervisor.data["state"].pop("replay")
     assert json.dumps(supervisor.data["state"]) == state
     assert run_try(sql_to_rest(request_retry=once), supervisor, 3)[0] == "success"
     assert ids(places.delivered) == list(range(7, 101, 10))
+
+
+def test_where_a_replay_was_asked_for_its_dead_letters_are_shown(places, supervisor, capsys):
+    from airflow_async_rest import RequestRetry
+
+    once = RequestRetry(max_attempts=1)
+    places.answer = lambda seen: {"3": 503, "7": 422}.get(seen.path[-1], 200)
+    run_try(sql_to_rest(request_retry=once), supervisor)
+    supervisor.data["state"]["replay"] = {"reasons": ["http_422"], "search": "", "count": 10}
+    places.reset()
+    assert run_try(sql_to_rest(preview=2, rate_limit="5/s"), supervisor, 2)[0] == "skipped"
+    preview = supervisor.data["xcom"]["preview"]
+    assert [request["url"][-3:] for request in preview["requests"]] == ["s/7", "/17"]
+    assert (preview["rows"], preview["letters"], preview["seconds"]) == (None, 10, 2.0)
+    assert (places.seen, supervisor.data["state"]["replay"]["count"]) == ([], 10)
+    assert ", 10 dead letters, " in capsys.readouterr().out
 
 
 def calls(name, **arguments):

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from task_runner import Supervisor, run_try
-from tasks import READINGS, given_later, ids, sql_to_rest
+from tasks import READINGS, given_later, ids, rest_to_sql, sql_to_rest
 
 from airflow_async_rest import RequestRetry
 
@@ -153,3 +153,26 @@ def test_a_folder_that_never_was_is_an_error_and_no_success(places, folder, supe
         state, error = run_try(replay(f"{folder}-misspelt", **arguments), supervisor)
         assert state == "failed"
         assert f"there is no folder '{folder}-misspelt' with dead letters" in str(error)
+
+
+def test_a_preview_counts_what_stays_dead_apart(places, supervisor, capsys):
+    """What never was a request, and what the API took, is not sent."""
+
+    def make(row):
+        return {"x": float("nan")} if row["id"] == 1 else row
+
+    places.answer = lambda seen: 503
+    check = RequestRetry(max_attempts=1)
+    run_try(sql_to_rest(sql=READINGS.format(rows=4), transform=make, request_retry=check), supervisor)
+    folder = supervisor.report["dead_letters"]
+    assert run_try(replay(folder, preview=True), supervisor)[0] == "success"
+    assert (supervisor.report["read"], supervisor.report["reasons"]) == (3, {"http_503": 3})
+    assert "1 dead letter would stay: {'encode': 1}" in capsys.readouterr().out
+
+
+def test_a_preview_of_what_cannot_be_replayed_says_so(places, warehouse, supervisor):
+    places.answer = lambda seen: 503
+    run_try(rest_to_sql(items=[{"id": 1}], request_retry=ONCE), supervisor)
+    state, error = run_try(replay(supervisor.report["dead_letters"], preview=True), supervisor)
+    assert state == "failed"
+    assert "these are of a task that fetches rows" in str(error)

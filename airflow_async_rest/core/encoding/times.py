@@ -32,7 +32,7 @@ _HOURS = {
 _OFFSET = re.compile(
     r"(?P<time>.*:\d\d[\d.,]*)\s*(?:(?i:GMT|UTC))?(?P<sign>[+-])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?"
 )
-_COMMENT = re.compile(r"\s*\([^()]*\)$")
+_COMMENT = re.compile(r"\s*\((?!(?i:BC)\))[^()]*\)$")  # but for DuckDB's era
 _NAMED = re.compile(r"(?P<time>.*\d)\s*(?:\[(?P<bracketed>[\w/+-]+)\]|(?<=[\d\s])(?P<name>[A-Za-z][\w/+-]*))")
 _WORD = re.compile(r"[A-Za-z]+")
 _DAY_AND_MONTH = re.compile(r"(?i:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*")

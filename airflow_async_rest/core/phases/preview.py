@@ -16,6 +16,7 @@ from airflow_async_rest.core.phases.shared import Standing
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.reading.source import Expected
 from airflow_async_rest.core.redaction import MASK
+from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.requests.address import Address
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
 from airflow_async_rest.core.sending.auth import sign_alone
@@ -64,11 +65,18 @@ class Preview:
         found = cls(job, payloads, stop or StopSwitch())
         try:
             with found.stop.ending(job.source.cancel):
-                found.expected = Expected(found.read, "counted") if found._find(count) else job.expected()
+                found.expected = Expected(found.read, "counted") if found._find(count) else found._counted()
         finally:
             if job.fetch is not None and job.fetch.checkpoints is not None:
                 job.fetch.checkpoints.close()
         return found
+
+    def _counted(self) -> Expected | None:
+        """Return how many items there are, where that is known without reading them all."""
+        if not isinstance(self.job.source, Replay):
+            return self.job.expected()
+        sent, _ = self.job.source.count()
+        return Expected(sent.total(), "counted")
 
     def _find(self, count: int) -> bool:
         """Find the first requests. :return: whether there are no more rows."""
@@ -114,7 +122,13 @@ class Preview:
     def _note_failed(self, item: Item, reason: str, why: str) -> None:
         if len(self.failed) < _MOST_FAILED:
             key, cause = map(self.job.settings.redaction.excerpt, (shown_key(item.key), why))
-            self.failed.append(visible(f"{key} would be a dead letter: {reason}: {cause}").replace("\n", "\\n"))
+            fate = "stays" if self.is_replay else "would be"
+            self.failed.append(visible(f"{key} {fate} a dead letter: {reason}: {cause}").replace("\n", "\\n"))
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether dead letters are sent again, and no rows are read."""
+        return isinstance(self.job.source, Replay)
 
     @property
     def seconds(self) -> float | None:
@@ -127,8 +141,9 @@ class Preview:
     def to_json(self) -> dict[str, Any]:
         """Return it as people see it."""
         window = {name: value for name, value in self.job.about.items() if value is not None}
-        rows = self.expected and self.expected.items
-        return {"window": window or None, "rows": rows, "seconds": self.seconds, "requests": self.requests}
+        items = self.expected and self.expected.items
+        count = {"rows": None, "letters": items} if self.is_replay else {"rows": items}
+        return {"window": window or None, **count, "seconds": self.seconds, "requests": self.requests}
 
     def report(self) -> dict[str, Any]:
         """Return the report of a job that has done nothing."""
@@ -167,9 +182,10 @@ def lines_of(preview: Preview) -> Iterator[str]:
     """Yield the lines of a log that show a preview."""
     job = preview.job
     window = " to ".join(filter(None, job.about.values()))
-    rows = "an unknown number of rows"
+    what = "dead letter" if preview.is_replay else "row"
+    rows = f"an unknown number of {what}s"
     if preview.expected is not None:
-        rows = f"{'about ' if preview.expected.how == 'about' else ''}{counted(preview.expected.items, 'row')}"
+        rows = f"{'about ' if preview.expected.how == 'about' else ''}{counted(preview.expected.items, what)}"
     limit = "none" if job.rate_limit is None else f"{job.rate_limit[0]} per {job.rate_limit[1]:g} s"
     yield (
         f"Preview: {job.target}: {f'window {window}, ' if window else ''}{rows}, concurrency "

@@ -23,7 +23,7 @@ from airflow_async_rest.databases.dialects.dialect import Dialect, Upsert
 from airflow_async_rest.databases.dialects.engines import begin_with
 from airflow_async_rest.databases.errors import classes_of, message_of, original_of
 from airflow_async_rest.databases.quotes import Quotes
-from airflow_async_rest.databases.values.column_values import scalar, text_of
+from airflow_async_rest.databases.values.column_values import CONVERTERS, check_float, integer, scalar, text_of
 from airflow_async_rest.databases.values.columns import Kind
 from airflow_async_rest.databases.values.row_values import Fetch, Missing, Rows, marked
 
@@ -40,8 +40,10 @@ _SAFE_DIGITS = 18  # of which every whole number has 64 bits or fewer
 _TRANSIENT = ("locked", "unable to open", "interrupted")
 _LATER = ("disk", "malformed")
 _SCHEME = "sqlite:///"
-# JSON is one of them: of a type that it does not know, it makes numbers of texts that are some.
-_NUMBERS = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.JSON})
+# Of the last ones it does not know the types, and makes numbers of texts that are some.
+_NUMBERS = frozenset({
+    Kind.INTEGER, Kind.NUMBER, Kind.JSON, Kind.BOOLEAN, Kind.DATE, Kind.NAIVE_TIME, Kind.AWARE_TIME,
+})  # fmt: skip
 
 
 class SQLite(Dialect):
@@ -53,6 +55,7 @@ class SQLite(Dialect):
     is_one_file = True
     quotes = Quotes(dollars=False, brackets=r"\[[^\]]*+(?:\]|\Z)")
     ends_at_semicolon = True
+    converters = CONVERTERS | {Kind.INTEGER: lambda value: scalar(integer(value))}
     empty_in = ("(NULL) IS TRUE", "(NULL) IS NULL")
     upsert = Upsert.ON_CONFLICT
     defaults_are_expressions = True
@@ -227,25 +230,14 @@ def _check_whole(value: Any) -> None:
                 )
 
 
-def _number(text_: str) -> Decimal | None:
-    """Return the number that a text is; None for another text."""
-    try:
-        return Decimal(text_)
-    except ArithmeticError:
-        return None
-
-
 def _storable(value: Any, *, of_numbers: bool) -> Any:
     """Return times as its own functions write them, and what it has no type for as text.
 
-    :param of_numbers: whether the column is one of numbers.
-    :raises EncodeError: for NaN, and for what is so large that it would become infinite.
+    :param of_numbers: whether the column makes numbers of texts that are some.
+    :raises EncodeError: for NaN, and for a number that would become another.
     """
     if of_numbers:
-        _check_whole(value)
-    number = _number(value) if of_numbers and isinstance(value, str) else value
-    if isinstance(number, Decimal) and number.is_finite() and math.isinf(float(number)):
-        raise EncodeError(f"{text_of(value):.60} is too large for SQLite, which would take it for infinite")
+        _check_whole(check_float(value))
     if isinstance(value, datetime):
         return value.isoformat(" ")
     if isinstance(value, date | time | timedelta | Decimal):

@@ -32,12 +32,17 @@ _OF_ELEMENTS = {
     Kind.JSON: Kind.JSON_ARRAY,
     Kind.NAIVE_TIME: Kind.TIME_ARRAY,
     Kind.AWARE_TIME: Kind.TIME_ARRAY,
+    Kind.DATE: Kind.TIME_ARRAY,
+    Kind.TIME_OF_DAY: Kind.TIME_OF_DAY_ARRAY,
+    Kind.ZONED_TIME_OF_DAY: Kind.ZONED_TIME_OF_DAY_ARRAY,
     Kind.TEXT: Kind.TEXT_ARRAY,
 }
 _MOST_DIGITS = 40  # of an integer, in any database
 _DATE_LENGTH = len("2026-07-01")
 _DIGITS_OF_DATES = (len("260701"), len("20260701"))
 FINER_THAN_MICROSECONDS = re.compile(r"(:\d\d[.,]\d{6})\d+")
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
+_NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 _encode = JsonEncoder()
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "on", "1"}), frozenset({"false", "f", "no", "n", "off", "0"})
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -99,7 +104,20 @@ def integer(value: Any) -> Any:
     if isinstance(value, Decimal) and value.is_finite() and value.adjusted() >= _MOST_DIGITS:
         return value  # as an int, 1e999999999 would fill the memory
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
-        return int(value)
+        return int(Decimal(str(value)))  # of 1e38 a float is only near it
+    return value
+
+
+def check_float(value: Any) -> Any:
+    """Return a value; refuse a number, or the text of one, that a float would make infinite, or zero.
+
+    :raises EncodeError: then.
+    """
+    if isinstance(value, str | int | Decimal) and _NUMBER.fullmatch(text := str(value)):
+        if math.isinf(float(text)):
+            raise EncodeError(f"{text:.60} is so large that it would become infinite")
+        if float(text) == 0 and _NOT_ZERO.match(text):
+            raise EncodeError(f"{text:.60} is so small that it would become 0")
     return value
 
 

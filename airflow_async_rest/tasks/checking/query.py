@@ -14,7 +14,8 @@ _NAME = re.compile(r"\w+")
 def check_connection(argument: str, value: Any) -> None:
     """Check that an argument may be the id of a connection. :raises ConfigurationError: when not; names it."""
     if not isinstance(value, str) or not value.strip():
-        raise ConfigurationError(f"{argument}={value!r}: write the id of a connection, such as 'search_api'.")
+        shown = repr(value) if isinstance(value, str | int | None) else f"a {type(value).__name__}"  # with a password
+        raise ConfigurationError(f"{argument}={shown}: write the id of a connection, such as 'search_api'.")
 
 
 def check_parameters(parameters: Any) -> dict[str, Any]:

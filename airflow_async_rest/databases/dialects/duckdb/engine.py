@@ -18,6 +18,7 @@ from airflow_async_rest.databases.dialects.duckdb.session import Session
 _TYPES: dict[str, types.TypeEngine[Any]] = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"), types.BigInteger()),
     **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"), types.BigInteger()),
+    "BIGNUM": types.BigInteger(),
     **dict.fromkeys(("FLOAT", "DOUBLE", "DECIMAL"), types.Numeric()),
     **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), types.DateTime()),
     "TIMESTAMP WITH TIME ZONE": types.DateTime(timezone=True),

@@ -38,14 +38,15 @@ _TEXTS_OF_TIMES = {
 }
 # A part of a type, which names are not: they stand in quotes, or before a part.
 _PART = re.compile(
-    r""""(?:[^"]|"")*"|'(?:[^']|\'\')*'|\b(TIMESTAMP|TIME|U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(\d+,0\))(?=[],)[]|$)"""
+    r""""(?:[^"]|"")*"|'(?:[^']|\'\')*'|\b(TIMESTAMP(?:_M?S|_NS)?|TIME|U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,0\))(?=[],)[]|$)"""
 )
 # What keeps the offset of what it is cast from; and the fraction, too.
-_AWARE = {"TIMESTAMP": "TIMESTAMPTZ"}
+_AWARE = dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMPTZ")
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _LOOSE = {**_AWARE, "TIME": "TIMETZ", "DECIMAL": "DOUBLE"} | dict.fromkeys(
     [*_WHOLE, *(f"U{name}" for name in _WHOLE)], "DOUBLE"
 )
+_AS_TEXTS = dict.fromkeys(_FLOATS, "VARCHAR")
 _MOST_DIGITS = 39  # of a UHUGEINT
 # Columns of times that round: a day's last moment would be the next day's.
 _COARSE = {"TIMESTAMP_S": "second", "TIMESTAMP_MS": "millisecond"}
@@ -203,8 +204,9 @@ def _cast_of(column: Column) -> str:
     if column.kind is Kind.BINARY or type_ in {"", "VARCHAR"}:
         return "{0}"
     if type_ in _FLOATS:
-        is_lost = f"isinf(CAST({{0}} AS {type_})) AND {{0}} NOT ILIKE '%inf%'"
-        return f"CAST(CASE WHEN {is_lost} THEN 'a value would be infinite: ' || {{0}} ELSE {{0}} END AS {type_})"
+        number = f"CAST({{0}} AS {type_})"
+        is_lost = f"isinf({number}) AND {{0}} NOT ILIKE '%inf%' OR {number} = 0 AND {{0}} SIMILAR TO '[^eE]*[1-9].*'"
+        return f"CAST(CASE WHEN {is_lost} THEN 'a value would be infinite, or 0: ' || {{0}} ELSE {{0}} END AS {type_})"
     is_nested = type_.endswith("]") or type_.startswith(_NESTED)
     if is_nested or type_ == "TIME":
         return _checked_cast("CAST({0} AS JSON)" if is_nested else "{0}", type_)
@@ -216,14 +218,24 @@ def _cast_of(column: Column) -> str:
 
 
 def _checked_cast(given: str, type_: str) -> str:
-    """Write a cast that fails where it would round a number, or drop the offset of a time of day."""
-    aware, loose = (_braced(_replaced(type_, types)) for types in (_AWARE, _LOOSE))
+    """Write a cast that fails where it would round a number, make it infinite, or drop the offset of a time of day."""
+    aware, loose, texts = (_braced(_replaced(type_, types)) for types in (_AWARE, _LOOSE, _AS_TEXTS))
     cast = f"CAST(CAST({given} AS {aware}) AS {_braced(type_)})"
-    if loose == aware:
+    keeps = []
+    is_coarse = _replaced(type_, dict.fromkeys(_COARSE, "")) != type_
+    if loose != aware or is_coarse:
+        keeps.append(f"CAST({given} AS {loose}) IS NOT DISTINCT FROM CAST({cast} AS {loose})")
+    if texts != _braced(type_):
+        keeps.append(f"{_infinities(cast)} IS NOT DISTINCT FROM {_infinities(f'CAST({given} AS {texts})')}")
+    if not keeps:
         return cast
-    refused = f"CAST('a value would be rounded, or lose its offset: ' || {given} AS {_braced(type_)})"
-    keeps = f"CAST({given} AS {loose}) IS NOT DISTINCT FROM CAST({cast} AS {loose})"
-    return f"CASE WHEN {keeps} THEN {cast} ELSE {refused} END"
+    refused = f"CAST('a value would be rounded, infinite, or lose its offset: ' || {given} AS {_braced(type_)})"
+    return f"CASE WHEN {' AND '.join(keeps)} THEN {cast} ELSE {refused} END"
+
+
+def _infinities(value: str) -> str:
+    """Write how often infinity is written in a value, or what is written like it in texts, and names."""
+    return f"len(regexp_extract_all(lower(CAST({value} AS VARCHAR)), 'inf'))"
 
 
 def _replaced(type_: str, others: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.core.spelling import counted
-from airflow_async_rest.databases.values.column_values import CONVERTERS, integer, scalar
+from airflow_async_rest.databases.values.column_values import CONVERTERS, check_float, integer, scalar
 from airflow_async_rest.databases.values.columns import Column, Kind
 
 _MOST_DIGITS = 65  # of a DECIMAL
@@ -88,6 +88,8 @@ def checked(column: Column, convert: Callable[[Any], Any]) -> Callable[[Any], An
         return lambda value: _short(convert(value), length)
     if column.kind in _DAYS:
         return lambda value: _with_a_day(convert(value))
+    if column.staged_as.startswith(("double", "float")):
+        return lambda value: convert(check_float(value))
     if column.staged_as.startswith("year"):
         return lambda value: _year(convert(value))
     return convert

@@ -6,6 +6,7 @@ SQLAlchemy's own takes ten times as long to be made, and for the keys it makes s
 from typing import Any
 
 from sqlalchemy import text, types
+from sqlalchemy.dialects.postgresql import TSRANGE, TSTZRANGE
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -60,6 +61,11 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
     "timestamptz": types.DateTime(timezone=True),
     "date": types.Date(),
     "time": types.Time(),
+    "timetz": types.Time(timezone=True),
+    "tsrange": TSRANGE(),
+    "tstzrange": TSTZRANGE(),
+    "tsmultirange": TSRANGE(),  # of these the same is so here
+    "tstzmultirange": TSTZRANGE(),
     "bool": types.Boolean(),
     "bytea": types.LargeBinary(),
     "int2": types.Integer(),
@@ -71,10 +77,15 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
     **dict.fromkeys(("_text", "_varchar", "_bpchar"), types.ARRAY(types.String())),
     "_json": types.ARRAY(types.JSON()),
     "_jsonb": types.ARRAY(types.JSON()),
+    "_date": types.ARRAY(types.Date()),
+    "_time": types.ARRAY(types.Time()),
+    "_timetz": types.ARRAY(types.Time(timezone=True)),
     "_timestamp": types.ARRAY(types.DateTime(timezone=False)),
     "_timestamptz": types.ARRAY(types.DateTime(timezone=True)),
 }
 _NAIVE_TIMES = frozenset({"timestamp", "_timestamp"})
+# Whose values the server rounds, or cuts off, to make them fit.
+_BOUNDED, _CUT_SILENTLY = frozenset({"varchar", "time", "timetz", "timestamptz"}), frozenset({"char", "name"})
 _OF_CATEGORY: dict[str, types.TypeEngine[Any]] = {"S": types.String(), "A": types.ARRAY(types.NullType())}
 
 
@@ -107,7 +118,8 @@ def _staged_as(column: Any) -> str | None:
     """Return the type of a column in a staging table, as precise as it is: what is rounded later may be another key."""
     if column.typname in _NAIVE_TIMES:  # a text with a zone would lose it; so it becomes UTC, which the session is in
         return str(column.base_type).replace("without time zone", "with time zone")
-    return column.base_type if column.is_domain else None
+    is_bounded = column.typname in _CUT_SILENTLY or (column.typname in _BOUNDED and "(" in column.base_type)
+    return column.base_type if column.is_domain or is_bounded else None
 
 
 def _default_of(column: Any) -> str | None:

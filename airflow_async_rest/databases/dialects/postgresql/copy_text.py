@@ -26,7 +26,11 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 # In a time, where the server reads another zone than was meant, or none.
 _ODD_ZONES = ("GMT", "UTC", "[", "(")
 _IN_ODD_ZONES, _BEFORE_FRACTIONS = "GgUu[(", ".,"
-_OTHER_THAN_UTC = re.compile(r"[+-][\d:]*[1-9][\d:]*\s*\Z")
+_OTHER_THAN_UTC = re.compile(r":[\d.]+\s*[+-][\d:]*[1-9]|[+-][\d:]*[1-9][\d:]*\s*\Z")
+# What may stand in a time that is no zone, or Greenwich's; and in a range, or an array.
+_NO_ZONES = frozenset(["t", "am", "pm", "z", "utc", "gmt", "ut", "zulu", "infinity", "empty", "null"])
+_WORD = re.compile(r"[^\W\d_]+")
+_BEFORE_OFFSET = re.compile(r"\s*(?:GMT|UTC)\s*(?=[+-]\d)", re.IGNORECASE)
 _NONE = type(None)
 _PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.BOOLEAN})
 _LOOK_AT_FLOATS = frozenset({Kind.INTEGER, Kind.TEXT})
@@ -35,6 +39,8 @@ _ELEMENTS = {
     Kind.ARRAY: Kind.OTHER,
     Kind.TEXT_ARRAY: Kind.TEXT,
     Kind.TIME_ARRAY: Kind.AWARE_TIME,
+    Kind.TIME_OF_DAY_ARRAY: Kind.TIME_OF_DAY,
+    Kind.ZONED_TIME_OF_DAY_ARRAY: Kind.ZONED_TIME_OF_DAY,
     Kind.JSON_ARRAY: Kind.JSON,
 }
 
@@ -98,12 +104,17 @@ def _moment(value: Any) -> str:
     return text_of(value)
 
 
-def _time_of_day(value: Any) -> str:
-    """Refuse an offset, which the server would drop. :raises EncodeError: then."""
-    text = text_of(value)
-    if _OTHER_THAN_UTC.search(text):
-        raise EncodeError(f"{text:.40} has an offset, which a column of the type time does not keep")
+def _without_zone(text: str) -> str:
+    """Refuse an offset, or a zone, which the server would drop. :raises EncodeError: then."""
+    words = {word.lower() for word in _WORD.findall(text)}
+    if _OTHER_THAN_UTC.search(text) or words - _NO_ZONES:
+        raise EncodeError(f"{text:.40} has an offset, or a zone, which the column's type does not keep: write UTC")
     return text
+
+
+def _with_offset(text: str) -> str:
+    """Write an offset without the name of what it is from: the server takes GMT+2 for west of Greenwich."""
+    return _BEFORE_OFFSET.sub("", text)
 
 
 def _json_texts(values: Sequence[Any]) -> list[str | None]:
@@ -141,13 +152,23 @@ def _text(kind: Kind, value: Any) -> str:
         return text_of(naive_utc(value))
     if kind in _MOMENTS:
         return _moment(value)
-    if kind is Kind.TIME_OF_DAY:
-        return _time_of_day(value)
     if kind in _ELEMENTS and isinstance(value, list | tuple):
         return array_text(value, _ELEMENTS[kind])
+    if written := _OF_DAY.get(kind):
+        return written(cut_time(text_of(value)))
     if kind is Kind.BINARY and isinstance(binary(value), bytes | bytearray | memoryview):
         return "\\x" + bytes(value).hex()
     return text_of(value)
+
+
+_OF_DAY = {
+    Kind.TIME_OF_DAY: _without_zone,
+    Kind.TIME_OF_DAY_ARRAY: _without_zone,
+    Kind.NAIVE_RANGE: _without_zone,
+    Kind.ZONED_TIME_OF_DAY: _with_offset,
+    Kind.ZONED_RANGE: _with_offset,
+    Kind.ZONED_TIME_OF_DAY_ARRAY: _with_offset,
+}
 
 
 def array_text(values: Sequence[Any], kind: Kind = Kind.OTHER) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text, types
+from sqlalchemy.dialects.postgresql import TSRANGE, TSTZRANGE
 from sqlalchemy.engine import Connection, Engine
 
 from airflow_async_rest.compat.sqlalchemy import DOMAIN
@@ -20,6 +21,7 @@ from airflow_async_rest.databases.dialects.dialect import Batches, Dialect, Upse
 from airflow_async_rest.databases.dialects.engines import begin_with
 from airflow_async_rest.databases.dialects.postgresql import catalogue
 from airflow_async_rest.databases.dialects.postgresql.copy_text import copy_text
+from airflow_async_rest.databases.dialects.postgresql.fitting import fitted
 from airflow_async_rest.databases.dialects.postgresql.types import check_encoding
 from airflow_async_rest.databases.errors import original_of, state_of
 from airflow_async_rest.databases.names import without_marks
@@ -101,8 +103,9 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
     staging_table = "UNLOGGED TABLE"
     is_indexed_late = True
     create_index = "CREATE INDEX IF NOT EXISTS {index} ON {schema}{table} ({column})"
-    # The driver reads no time that is infinite, before the year 1 or after 9999, and gives some as its own types.
-    read_as_text = frozenset({Kind.AWARE_TIME, Kind.NAIVE_TIME, Kind.DATE, Kind.TIME_OF_DAY, Kind.OTHER, Kind.JSON})
+    # The driver reads no time that is infinite, before the year 1 or after 9999, and gives some as its own types; so it
+    # does of arrays, and of their numbers not all digits.
+    read_as_text = frozenset(Kind) - {Kind.BOOLEAN, Kind.BINARY, Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TEXT_ARRAY}
     lock_to_drop = "LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE NOWAIT"
     explains = True
     before_merge = "SET LOCAL synchronous_commit = on"
@@ -219,7 +222,11 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
         """Return the kind of a column's type: of a domain, that of the type below it."""
         while isinstance(type_, DOMAIN):
             type_ = type_.data_type
-        return Kind.TIME_OF_DAY if isinstance(type_, types.Time) and not type_.timezone else super().kind_of(type_)
+        if isinstance(type_, types.Time):
+            return Kind.ZONED_TIME_OF_DAY if type_.timezone else Kind.TIME_OF_DAY
+        if isinstance(type_, TSRANGE | TSTZRANGE):
+            return Kind.NAIVE_RANGE if isinstance(type_, TSRANGE) else Kind.ZONED_RANGE
+        return super().kind_of(type_)
 
     def unique_keys(self, inspector: Any, table: str, schema: str | None) -> Mapping[frozenset[str], bool]:
         """Find the columns by which a table's rows are unique, by one short query."""
@@ -230,8 +237,15 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
         self, connection: Connection, into: str, columns: Sequence[Column], batches: Batches, *, are_whole: bool
     ) -> list[tuple[int, str]]:
         """Copy rows: the server reads some while the next ones are written."""
-        kinds = [column.kind for column in columns]
-        texts = (copy_text(list(zip(kinds, batch, strict=True))) for batch in batches)
+        texts = (
+            copy_text(
+                [
+                    (column.kind, fitted(column, values) if column.staged_as else values)
+                    for column, values in zip(columns, batch, strict=True)
+                ]
+            )
+            for batch in batches
+        )
         statement = without_marks(f"COPY {into} FROM STDIN WITH (ENCODING 'UTF8')")
         raw: Any = connection.connection.dbapi_connection
         with raw.cursor() as cursor:

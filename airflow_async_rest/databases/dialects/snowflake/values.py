@@ -16,6 +16,7 @@ from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.databases.values.column_values import (
     CONVERTERS,
     binary,
+    check_float,
     check_time,
     integer,
     json_text,
@@ -149,6 +150,7 @@ def _in_range(number: Decimal, digits: int) -> str:
 
 
 def _float(value: Any) -> str:
+    check_float(value)
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -84,6 +84,9 @@ REFUSED = [
     ("BINARY", "no bytes"),
     ("BINARY", {"a": 1}),
     ("VARIANT", float("inf")),
+    ("FLOAT", "1e400"),
+    ("FLOAT", Decimal("-1e999")),
+    ("FLOAT", "1e-400"),
 ]
 
 
