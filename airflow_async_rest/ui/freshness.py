@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from airflow_async_rest.ui.reports import as_date, failures_in, window_of
+from airflow_async_rest.ui.reports import as_date, failures_in, reasons_in, window_of
 from airflow_async_rest.ui.states import TaskInstanceId
 
 _DAYS = 7
@@ -220,9 +220,7 @@ def dead_letters(instances: Sequence[Instance]) -> Counter[str]:
     for each in instances:
         if each.report is None or each.operator == REPLAYS or not (failed := failures_in(each.report)):
             continue
-        reasons = each.report.get("reasons")
-        reasons = reasons if isinstance(reasons, Mapping) and reasons else {"": failed}
-        counts = {str(reason): count for reason, count in reasons.items() if isinstance(count, int)}
+        counts = reasons_in(each.report) or {"": failed}
         if each.replay is not None:
             left = each.replay["left"]
             counts = {next(iter(counts)) if len(counts) == 1 else _LEFT_BY_A_REPLAY: left}

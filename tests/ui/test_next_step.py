@@ -136,6 +136,38 @@ def test_a_task_that_is_no_operator_is_cleared_and_runs_again():
     assert step["resume"] == {"name": "Clear the task", "count": None, "does": "Runs all of the task again."}
 
 
+NEVER = "These never were requests: correct the rows or the transform."
+
+
+def test_what_never_was_a_request_is_not_sent_again_by_a_function_either():
+    step = ran(
+        STEP, "nextStep", {"state": "failed", "figures": {**SOME, "reasons": {"schema": 3}}, "refuses": FUNCTION}
+    )
+    assert step["why"] == NEVER
+    assert step["resume"]["name"] == "Clear the task"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "more", "why"),
+    [
+        ({"schema": 3}, {}, f"{NEVER} Then clear the task that delivers them: a replay cannot make requests of them."),
+        ({"answer_unreadable": 3}, {}, "The API has taken these, and its answers cannot be read: check there what it has."),
+        ({"schema": 2, "http_422": 1}, {}, None),
+        ({"schema": 3}, {"complete": False}, None),  # it has not come to all of them
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_a_replay_that_would_send_nothing_again_is_not_cleared(state, reasons, more, why):
+    figures, refuses = {**SOME, "reasons": reasons, **more}, "Clear this task to send them again."
+    step = ran(STEP, "nextStep", {"state": state, "figures": figures, "refuses": refuses, "replays": True})
+    if why is None:
+        assert step["primary"] == "resume"
+        return
+    assert step == {"primary": None, "why": why}
+    if state == "failed":
+        assert ran(STEP, "troubleOf", {"state": state, "figures": figures, "step": step})["next"] == why
+
+
 UNREADABLE = {**SOME, "reasons": {"answer_unreadable": 3}}
 MIXED = {**SOME, "reasons": {"answer_unreadable": 1, "schema": 2}}
 
@@ -144,7 +176,12 @@ MIXED = {**SOME, "reasons": {"answer_unreadable": 1, "schema": 2}}
     ("figures", "why", "count", "does"),
     [
         (UNREADABLE, "The API has taken these", 0, "Sends nothing: the API has taken them."),
-        (MIXED, "None of these is sent again as it was.", 2, "sends only 2, made again from their rows."),
+        (
+            MIXED,
+            "None of these is sent again as it was: correct the rows or the transform.",
+            2,
+            "sends only 2, made again from their rows.",
+        ),
         (
             {**UNREADABLE, "failed": 1, "reasons": {"answer_unreadable": 1}},
             "has taken this, and its answer cannot",

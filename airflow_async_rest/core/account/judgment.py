@@ -29,8 +29,8 @@ _NOTHING_BUT = {
     "http_410": "Is the path right, and the version of the API in it?",
 }
 
-
-_NO_REQUESTS = NEVER_SENT | {"transform"}
+# Reasons of what never was a request: a replay has nothing to send.
+NO_REQUESTS = NEVER_SENT | {"transform"}
 # What a replay would meet again: it is wrong in the connection or the arguments.
 _OF_THE_ADDRESS = frozenset({"http_301", "http_302", "http_303", "http_307", "http_308", "http_405"})
 
@@ -49,7 +49,7 @@ _ADVICE = {
         "None of them can be sent as it is, so a retry would change nothing: fix the rows, the transform or the "
         "schema, and clear the task that delivers them. They are listed"
     ),
-    _NO_REQUESTS: (
+    NO_REQUESTS: (
         "A retry makes requests of these once more; a replay cannot, for none of them is one. They are listed"
     ),
     frozenset({UNREADABLE}): (
@@ -239,6 +239,6 @@ def _advice_when_taken(reasons: Collection[str]) -> str:
 
 def _advice(reasons: Collection[str], permanent: bool) -> str:
     """Say what can be done about failed items; the name of their folder follows."""
-    if not permanent and not _NO_REQUESTS.issuperset(reasons):
+    if not permanent and not NO_REQUESTS.issuperset(reasons):
         return "A retry sends only these again; or replay the dead letters"
     return next((advice for some, advice in _ADVICE.items() if some.issuperset(reasons)), _REFUSED_FOR_GOOD)

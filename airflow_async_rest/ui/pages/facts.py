@@ -1,4 +1,4 @@
-"""What is known of a task instance, read where the tab "Delivery" reads it; and which words fit it."""
+"""What is known of a task instance, read where the tab "Delivery" reads it."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +13,6 @@ from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.tasks.storage.folders import TaskScope, shows_payloads
 from airflow_async_rest.ui import letters
-from airflow_async_rest.ui.freshness import REPLAYS
 from airflow_async_rest.ui.reports import as_date, failures_in, is_report, pushed_values
 from airflow_async_rest.ui.states import TaskInstanceId, store_of
 
@@ -135,25 +134,3 @@ def figures_of(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     latency = figures.get("latency_ms")
     known = latency.items() if isinstance(latency, Mapping) else ()
     return shown + [(f"{name} latency, ms", str(value)) for name, value in known if value is not None]
-
-
-def next_step(state: str | None, figures: Mapping[str, Any] | None, operator: str | None = None) -> str | None:
-    """Return what to do where something is missing; None where nothing is, or Airflow goes on by itself."""
-    failures, fetches = failures_in(figures), "rows_loaded" in (figures or {})
-    if operator == REPLAYS and state in {"success", "failed"} and failures:
-        return "Clear the task to send them again, as they were: that is all it does."
-    if state == "success" and failures and not fetches:
-        return (
-            "The task allows that many failures. Send the same requests again with ReplayDeadLettersOperator: a Clear "
-            "would run all of it again."
-        )
-    if state != "failed":
-        return None
-    if figures is None or not (failures or figures.get("read")):
-        return "Its log says more. When that is put right, clear the task."
-    if failures and figures.get("complete") and not fetches:
-        return (
-            "Send the same requests again with ReplayDeadLettersOperator; or clear the task: those that failed are "
-            "made again from their rows."
-        )
-    return "Clear the task: it goes on where it stopped, with what failed and what is missing."

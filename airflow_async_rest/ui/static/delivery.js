@@ -18,6 +18,7 @@ import {
   isLive,
   isOpen,
   isOver,
+  isReplay,
   isReplaying,
   isStale,
   lookAtTask,
@@ -173,9 +174,10 @@ function Task({ scope, task, refresh }) {
     replayable: page?.replayable,
     refuses: refusesRequests(task),
     fetches: isFetch(task),
+    replays: isReplay(task),
   });
   // Beside the dead letters, where there are some.
-  const actions = (failuresOf(figures) === 0 || isGone) && step && !open && h(Actions, { scope, task, step, onAsked });
+  const actions = (failuresOf(figures) === 0 || isGone) && step?.primary && !open && h(Actions, { scope, task, step, onAsked });
   return h(
     React.Fragment,
     null,

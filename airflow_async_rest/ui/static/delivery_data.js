@@ -3,7 +3,8 @@
 import { pushedValues, storedValue, storedValues, taskInstance } from "./api.js";
 import { lettersOf, reportOf, requestOf, text } from "./well_formed.js";
 
-const OPERATORS = new Set(["SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator"]);
+const REPLAYS = "ReplayDeadLettersOperator";
+const OPERATORS = new Set(["SqlToRestOperator", "RestToSqlOperator", REPLAYS]);
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
 const WAITS = "up_for_reschedule";
 const LOOKS_AFTER_THE_END = 5;
@@ -88,6 +89,9 @@ export const fetched = (figures) => "rows_loaded" in figures;
 export const isFetch = (task) =>
   task.instance.operator === "RestToSqlOperator" || (task.figures !== null && fetched(task.figures));
 
+/** Whether a task sends the dead letters of other tasks again. */
+export const isReplay = ({ instance: { operator } }) => operator === REPLAYS;
+
 const isBefore = (one, other) => Boolean(one && other && Date.parse(one) < Date.parse(other));
 
 /** Whether the figures are of an earlier try than the task instance's last: this one has not written any yet. */
@@ -151,8 +155,9 @@ export function isUnwritten(task) {
  * Those of other operators may have a report, too: a function that calls `deliver()`, a replay. Cleared, they do all of
  * what they do.
  */
-export function refusesRequests({ instance: { operator } }) {
-  if (operator === "ReplayDeadLettersOperator") return "Clear this task to send them again: that is all it does.";
+export function refusesRequests(task) {
+  const { operator } = task.instance;
+  if (isReplay(task)) return "Clear this task to send them again: that is all it does.";
   if (!operator || operator.startsWith("_") || operator.startsWith("Python")) {
     return "This task is a function: clear it, or send them with ReplayDeadLettersOperator.";
   }

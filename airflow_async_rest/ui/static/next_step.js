@@ -101,9 +101,9 @@ function neverSent(figures, replayable, fetches) {
   const taken = figures.reasons?.[UNREADABLE] ?? 0;
   const isOne = failed === 1;
   if (taken === failed) {
-    return `The API has taken ${isOne ? "this, and its answer" : "these, and its answers"} cannot be read: look there what it has.`;
+    return `The API has taken ${isOne ? "this, and its answer" : "these, and its answers"} cannot be read: check there what it has.`;
   }
-  if (taken) return "None of these is sent again as it was.";
+  if (taken) return "None of these is sent again as it was: correct the rows or the transform.";
   return isOne ? "This never was a request: correct the row or the transform." : "These never were requests: correct the rows or the transform.";
 }
 
@@ -113,10 +113,10 @@ const sayStopped = (read) => (read ? "The window was not read to its end." : "No
 function whyResume({ state, figures, differs, replayable, refuses, fetches }) {
   const { complete, read = 0 } = figures;
   const cause = oneCause(figures);
-  if (refuses) return refuses;
+  const never = neverSent(figures, replayable, fetches);
+  if (refuses) return never ?? refuses;
   if (differs.length) return `${sayChanged(differs, fetches)}${complete === true ? "" : ` ${sayStopped(read)}`}`;
   if (complete !== true && isRefused(figures)) return "The credentials were refused: correct them.";
-  const never = neverSent(figures, replayable, fetches);
   if (complete !== true) {
     const stopped = sayStopped(read);
     return cause ? `${never ?? cause} ${stopped}` : stopped;
@@ -175,18 +175,28 @@ export function nameOfFiltered(number) {
   return `Send ${these} again (filtered)`;
 }
 
+/** What can be done about a replay that would send none of what it could not deliver: nothing, in this task. */
+function elsewhere({ figures, replayable, replays }) {
+  const never = replays && figures.complete !== false && neverSent(figures, replayable, false);
+  if (!never) return null;
+  const isTaken = figures.reasons?.[UNREADABLE] === failuresOf(figures);
+  return { primary: null, why: isTaken ? never : `${never} Then clear the task that delivers them: a replay cannot make requests of them.` };
+}
+
 /**
  * What can be done about a task that has ended.
  *
  * @param known `state` and `figures` of the task, `differs` as `differences` gives it, `replayable`: how many dead
  *   letters are requests that can be sent again, `refuses`: why such a task sends none again, or null, `fetches`: whether
- *   it is one that fetches, which is resumed only.
- * @returns null where there is nothing to do; else `primary`, "resume" or "replay", `why`, and of both its `name`,
- *   `count`, and what it `does`.
+ *   it is one that fetches, which is resumed only, `replays`: whether it is a replay of another task's.
+ * @returns null where there is nothing to do; else `primary`, "resume" or "replay", or null where it is not done in this
+ *   task, `why`, and of both ways its `name`, `count`, and what it `does`.
  */
-export function nextStep({ state, figures, differs = [], replayable = countOfLetters(figures), refuses = null, fetches = false }) {
+export function nextStep({ state, figures, differs = [], replayable = countOfLetters(figures), refuses = null, fetches = false, replays = false }) {
   if (state !== "failed" && !(state === "success" && failuresOf(figures) > 0)) return null;
-  const known = { state, figures, differs, replayable, refuses, fetches };
+  const known = { state, figures, differs, replayable, refuses, fetches, replays };
+  const other = elsewhere(known);
+  if (other) return other;
   const why = whyResume(known);
   return {
     primary: why === null ? "replay" : "resume",
@@ -229,6 +239,7 @@ export function troubleOf({ state, figures, step, isDeliveredLater = false }) {
   }
   const title = figures?.error ?? (figures?.read ? "It failed; its log says why" : "It failed before it started");
   if (!figures) return { status: "error", title, next: "It has read no rows and sent no request. Its log says why." };
+  if (step.primary === null) return { status: "error", title, next: step.why };
   const { name } = step[step.primary];
   const todo = `${name[0].toLowerCase()}${name.slice(1)}.`;
   const next = figures.read > 0 ? `${step.why} Next: ${todo}` : `Correct that, and ${todo} Nothing was sent.`;

@@ -338,31 +338,77 @@ def test_where_airflows_own_page_of_a_task_is(version, map_index, path):
     assert task_path("a b", "r+1", "t", map_index, version) == path
 
 
-@every_row(
-    ("state", "figures", "step", "operator"),
-    [
-        ("failed", report(9, 1, complete=True), "Clear the task to send them again", "ReplayDeadLettersOperator"),
-        ("success", report(9, 1), "Clear the task to send them again", "ReplayDeadLettersOperator"),
-        ("failed", None, "Its log says more.", "ReplayDeadLettersOperator"),
-        ("running", report(9, 1), None, "ReplayDeadLettersOperator"),
-        ("failed", report(9, 1, complete=True), "Send the same requests again", "_PythonDecoratedOperator"),
-        ("success", report(9), None, None),
-        ("running", report(9, 1), None, None),
-        ("up_for_retry", report(9, 1), None, None),
-        ("success", report(9, 1), "The task allows that many failures. Send", None),
-        ("success", report(9, rows_loaded=8, rows_refused=1), None, None),
-        ("failed", None, "Its log says more.", None),
-        ("failed", {"read": 0, "delivered": 0, "complete": False}, "Its log says more.", None),
-        ("failed", report(9, 1, complete=True), "Send the same requests again", None),
-        ("failed", report(9, 1, complete=True, rows_loaded=8), "Clear the task: it goes on", None),
-        ("failed", report(9, 1, complete=False), "Clear the task: it goes on", None),
-    ],
-)
-def test_what_to_do_next(application, state, figures, step, operator):
-    from airflow_async_rest.ui.pages.facts import next_step
+NEVER, TAKEN = {"transform": 2, "schema": 1}, {"answer_unreadable": 3}
+REPLAY, FUNCTION = "ReplayDeadLettersOperator", "_PythonDecoratedOperator"
+LOG = "Its log says more. When that is put right, clear the task."
+GOES_ON = "Clear the task: it goes on where it stopped, with what failed and what is missing."
+ALL_IT_DOES = "Clear the task to send them again, as they were: that is all it does."
+THEY_NEVER_WERE = "These never were requests: correct the rows or the transform."
+THEY_ARE_TAKEN = "The API has taken these, and its answers cannot be read: check there what it has."
+MADE_AGAIN = "clear the task: those that failed are made again from their rows."
+ALLOWED = "The task allows that many failures."
+RUNS_AGAIN = "A Clear would run all of it again."
+BY_A_REPLAY = "again with ReplayDeadLettersOperator"
+THEN_CLEAR = "Then clear the task: it makes requests of their rows."
 
-    found = next_step(state, figures, operator)
-    assert found is None if step is None else found.startswith(step)
+
+@every_row(
+    ("state", "figures", "operator", "replayable", "step"),
+    [
+        ("failed", report(9, 1, complete=True), REPLAY, None, ALL_IT_DOES),
+        ("success", report(9, 1), REPLAY, None, ALL_IT_DOES),
+        ("failed", report(9, 3, complete=False, reasons=NEVER), REPLAY, None, ALL_IT_DOES),  # it has not come to all
+        ("failed", report(9, 3, complete=True, reasons=NEVER), REPLAY, None,
+         f"{THEY_NEVER_WERE} Then clear the task that delivers them: a replay cannot make requests of them."),
+        ("failed", report(9, 3, complete=True, reasons=TAKEN), REPLAY, None, THEY_ARE_TAKEN),
+        ("failed", None, REPLAY, None, LOG),
+        ("running", report(9, 1), REPLAY, None, None),
+        ("success", report(9), None, None, None),
+        ("running", report(9, 1), None, None, None),
+        ("up_for_retry", report(9, 1), None, None, None),
+        ("success", report(9, 1), None, None, f"{ALLOWED} Send the same requests {BY_A_REPLAY}. {RUNS_AGAIN}"),
+        ("success", report(9, 3, reasons=NEVER), None, None, f"{ALLOWED} {THEY_NEVER_WERE} {RUNS_AGAIN}"),
+        ("success", report(9, rows_loaded=8, rows_refused=1), None, None, None),
+        ("failed", None, None, None, LOG),
+        ("failed", {"read": 0, "delivered": 0, "complete": False}, None, None, LOG),
+        ("failed", report(9, 1, complete=True), None, None, f"Send the same requests {BY_A_REPLAY}; or {MADE_AGAIN}"),
+        ("failed", report(9, 1, complete=True, reasons=[5]), None, None,
+         f"Send the same requests {BY_A_REPLAY}; or {MADE_AGAIN}"),
+        ("failed", report(9, 1, complete=True), FUNCTION, None,
+         f"Send the same requests {BY_A_REPLAY}; or clear the task: all of it runs again."),
+        ("failed", report(9, 5, complete=True, reasons={"http_422": 2, **NEVER}), None, None,
+         f"Send the 2 requests among them {BY_A_REPLAY}; or {MADE_AGAIN}"),
+        ("failed", report(9, 3, complete=True, reasons=NEVER), None, None, f"{THEY_NEVER_WERE} {THEN_CLEAR}"),
+        ("failed", report(9, 3, complete=True), None, 0, f"{THEY_NEVER_WERE} {THEN_CLEAR}"),  # as their records say
+        ("failed", report(9, 3, complete=True, reasons=NEVER), None, 1,
+         f"Send the 1 request among them {BY_A_REPLAY}; or {MADE_AGAIN}"),
+        ("failed", report(9, 3, complete=True, reasons=TAKEN), None, None, THEY_ARE_TAKEN),
+        ("failed", report(9, 6, complete=True, reasons={**NEVER, **TAKEN}), None, None,
+         f"None of these is sent again as it was: correct the rows or the transform. {THEN_CLEAR}"),
+        ("failed", report(9, 3, complete=False, reasons=NEVER), None, None, f"{THEY_NEVER_WERE} {GOES_ON}"),
+        ("failed", report(9, 1, complete=True, rows_loaded=8), None, None, GOES_ON),
+        ("failed", report(9, 3, complete=True, rows_loaded=8, reasons=NEVER), None, None, GOES_ON),
+        ("failed", report(9, 1, complete=False), None, None, GOES_ON),
+        ("failed", report(9, complete=True), None, None, GOES_ON),
+    ],
+)  # fmt: skip
+def test_what_to_do_next(application, state, figures, operator, replayable, step):
+    from airflow_async_rest.ui.pages.next_step import next_step
+
+    assert next_step(state, figures, operator, replayable) == step
+
+
+def test_a_replay_of_what_never_was_a_request_is_not_advised(client_of, dag_runs, tmp_path, monkeypatch):
+    """The records know it, whatever the reasons of the report are called."""
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path))
+    made = DeadLetterFolder(tmp_path.joinpath("paged", "run0", "post", "-1"), 1)
+    made.write([DeadLetter.of(Item(0, "row 0", {}, None), "of_an_author", attempts=0)])
+    told = report(
+        8, 1, complete=True, reasons={"of_an_author": 1}, dead_letters=f"file://{tmp_path}/paged/run0/post/-1"
+    )
+    dag_runs("paged", ("failed", told), ended=ENDED)
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("These never were requests" in page, "ReplayDeadLettersOperator" in page) == (True, False)
 
 
 @every_row(
