@@ -544,22 +544,33 @@ def test_what_is_asked_is_of_one_or_of_many(kind, rows, reason, title, does):
 UNTIL_NOW = "2026-03-01T00:01:00Z"
 
 
-@pytest.mark.parametrize(
-    ("failed", "history", "number", "is_unwritten"),
-    [
-        (5, [[0, 0, 0], [2, 9, 0], [4, 20, 5]], 1, True),
-        (5, [[2, 9, 5], [4, 20, 5]], 1, True),
-        (5, [[2, 9, 5]], 1, True),
-        (100, [[0, 0, 0], [4, 200, 100]], 1, False),  # the first part is written
-        (5, [[0, 0, 0], [4, 20, 5], [60, 300, 5]], 1, False),
-        (5, [[2, 20, 5], [4, 40, 5]], 2, False),  # of the try before
-        (5, [[0, 0, 0], [4, 40, 5]], 2, True),
-        (5, [], 1, False),
-    ],
-)
-def test_dead_letters_that_are_not_written_yet_are_not_asked_for(failed, history, number, is_unwritten):
+WAITED = [{"since": UNTIL_NOW, "until": UNTIL_NOW, "why": "it is gone"}]
+UNWRITTEN = [
+    (5, [[0, 0, 0], [2, 9, 0], [4, 20, 5]], 1, [], True),
+    (5, [[2, 9, 5], [4, 20, 5]], 1, [], True),
+    (5, [[2, 9, 5]], 1, [], True),
+    (100, [[0, 0, 0], [4, 200, 100]], 1, [], False),  # the first part is written
+    (5, [[0, 0, 0], [4, 20, 5], [60, 300, 5]], 1, [], False),
+    (5, [[2, 20, 5], [4, 40, 5]], 2, [], False),  # of the try before
+    (5, [[2, 20, 5], [4, 40, 5]], 1, WAITED, False),  # of the time before the wait
+    (5, [[0, 0, 0], [4, 40, 5]], 2, [], True),
+    (5, [[0, 0, 0], [4, 40, 5]], 1, WAITED, True),
+    (5, [[0, 0], [4, 40]], 1, [], False),  # of an early version
+    (5, [], 1, [], False),
+]
+
+
+@pytest.mark.parametrize(("failed", "history", "number", "waits", "is_unwritten"), UNWRITTEN)
+def test_dead_letters_that_are_not_written_yet_are_not_asked_for(failed, history, number, waits, is_unwritten):
     instance = {"state": "running", "start_date": "2026-03-01T00:00:00Z", "try_number": number}
-    progress = {"read": 200, "delivered": 0, "failed": failed, "updated_at": UNTIL_NOW, "history": history}
+    progress = {
+        "read": 200,
+        "delivered": 0,
+        "failed": failed,
+        "updated_at": UNTIL_NOW,
+        "history": history,
+        "waits": waits,
+    }
     task = {"instance": instance, "report": None, "progress": progress, "figures": progress}
     assert ran("delivery_data.js", "isUnwritten", task) is is_unwritten
     ended = {**task, "instance": {**instance, "state": "failed"}}

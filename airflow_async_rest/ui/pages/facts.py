@@ -1,6 +1,7 @@
 """What is known of a task instance, read where the tab "Delivery" reads it."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.tasks.storage.folders import TaskScope, shows_payloads
@@ -20,6 +22,7 @@ LETTERS_OF_PAGE = 50
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 _AT_WORK = {"running", "up_for_reschedule"}
 _BETWEEN_TRIES = "up_for_retry"
+_WRITTEN_AFTER_SECONDS = USUAL.longest_unwritten_seconds + 5  # for being written, and shown
 _FIGURES = (
     *(("read", "items read"), ("delivered", "delivered"), ("delivered_later", "delivered later"), ("failed", "failed")),
     *(("skipped", "skipped"), ("unfinished", "unfinished"), ("rows_loaded", "rows loaded")),
@@ -74,6 +77,18 @@ class Facts(NamedTuple):
         return None if self.is_last else "the end of the last try"
 
     @property
+    def is_unwritten(self) -> bool:
+        """Return whether the first dead letters of a task that runs are in no file yet, as the tab decides it."""
+        if self.state != "running" or self.is_stale or failures_in(self.figures) >= USUAL.most_unwritten:
+            return False
+        moments = _moments(self.figures)
+        first = next((moment for moment in moments if _failed(moment)), None)
+        is_earlier = self.try_number > 1 or bool((self.figures or {}).get("waits"))
+        if first is None or (is_earlier and first is moments[0]):  # of an earlier try, or of the time before a wait
+            return False
+        return bool(moments[-1][0] - first[0] < _WRITTEN_AFTER_SECONDS)
+
+    @property
     def is_delivered_later(self) -> bool:
         """Return whether all was read, and no dead letter is left of those that the task has ended with."""
         is_complete = self.figures is not None and self.figures.get("complete") is True
@@ -96,7 +111,24 @@ def facts_of(session: Session, task: TaskInstanceId, offset: int) -> Facts | Non
     figures, told_at, is_report_of_last = _latest(pushed, progress, line)
     is_last = is_report_of_last or bool(figures and (figures.get("complete") or figures.get("error")))
     facts = Facts(task, line.state and str(line.state), *line[1:], figures, told_at, is_last)
-    return _with_letters(facts, pushed.get("failed_items") or [], offset) if failures_in(figures) else facts
+    if not failures_in(figures) or facts.is_unwritten:
+        return facts
+    return _with_letters(facts, pushed.get("failed_items") or [], offset)
+
+
+def _moments(figures: Mapping[str, Any] | None) -> list[Sequence[float]]:
+    """Return the last minutes as a task has written them: seconds, items that were done, and of these that failed."""
+    history = (figures or {}).get("history")
+    known = history if isinstance(history, list) else ()
+    return [each for each in known if isinstance(each, list) and len(each) > 1 and all(map(_is_number, each))]
+
+
+def _failed(moment: Sequence[float]) -> bool:
+    return len(moment) > 2 and moment[2] > 0  # noqa: PLR2004  (the first reports had no third)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _latest(

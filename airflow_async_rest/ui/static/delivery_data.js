@@ -145,7 +145,8 @@ export function isUnwritten(task) {
   const history = figures.history ?? [];
   const fails = ([, , failed = 0]) => failed > 0;
   const first = history.find(fails);
-  if (!first || (instance.try_number > 1 && fails(history[0]))) return false; // of an earlier try
+  const isEarlier = instance.try_number > 1 || figures.waits?.length > 0;
+  if (!first || (isEarlier && fails(history[0]))) return false; // of an earlier try, or of the time before a wait
   return history.at(-1)[0] - first[0] < WRITTEN_AFTER_SECONDS;
 }
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from tables import every_row
 from ui.test_endpoints import report
+from ui.test_selection import UNWRITTEN
 
 from airflow_async_rest.compat.ui import page_url, task_path
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
@@ -74,6 +75,29 @@ def test_a_task_that_is_not_done_is_looked_at_again(client_of, dag_runs):
     page = client_of("vic").get("delivery/content", params=TASK).text
     assert 'http-equiv="refresh" content="5"' in page
     assert "<dd>4</dd>" in page
+
+
+@pytest.mark.parametrize(("failed", "history", "number", "waits", "is_unwritten"), UNWRITTEN)
+def test_a_task_that_runs_is_not_told_that_its_storage_is_wrong_before_it_has_written(
+    application, failed, history, number, waits, is_unwritten
+):
+    from airflow_async_rest.ui.pages.facts import Facts
+    from airflow_async_rest.ui.states import TaskInstanceId
+
+    told = {"read": 200, "delivered": 0, "failed": failed, "history": history, "waits": waits}
+    task = TaskInstanceId(**TASK)
+    facts = Facts(task, "running", number, ENDED, None, "SqlToRestOperator", told, ENDED, is_last=False)
+    assert facts.is_unwritten is is_unwritten
+    assert facts._replace(state="failed").is_unwritten is False
+
+
+@pytest.mark.parametrize("seconds", [4, 60])
+def test_dead_letters_that_are_not_written_yet_are_said_to_come(client_of, dag_runs, tmp_path, monkeypatch, seconds):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path))
+    told = report(9, 5, updated_at="2026-03-04T00:00:00Z", history=[[0, 0, 0], [2, 9, 5], [seconds, 14, 5]])
+    dag_runs("paged", ("running", None, told))
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("Not written yet" in page, "finds no dead-letter files" in page) == (seconds == 4, seconds == 60)
 
 
 BEGAN, EARLIER, LATER = (datetime(year, 1, 1, tzinfo=UTC) for year in (2999, 2998, 3000))
@@ -228,11 +252,18 @@ def test_the_windows_of_a_dag_lead_to_their_pages(client_of, dag_runs):
 def test_what_is_of_another_type_breaks_no_page(client_of, dag_runs, value):
     """A function may return anything that begins as a report does."""
     names = ("window_start", "reasons", "error", "latency_ms", "dead_letters", "preview", "elapsed_seconds", "complete")
-    told = {"read": 9, "delivered": 8, "failed": 1, **dict.fromkeys(names, value)}
-    dag_runs("paged", ("failed", told), sample=[value, {"key": value, "failed_at": value}], ended=ENDED)
-    for page in ("delivery", "windows"):
-        answer = client_of("vic").get(f"{page}/content", params=TASK)
-        assert (answer.status_code, HOSTILE in answer.text) == (200, False)
+    told = {"read": 9, "delivered": 8, "failed": 1, **dict.fromkeys((*names, "history", "waits", "updated_at"), value)}
+    sample = [value, {"key": value, "failed_at": value}]
+    runs = (
+        ("failed", told),
+        ("running", None, told),
+        ("running", None, told | {"history": [value, [value, value, value]]}),
+    )
+    dag_runs("paged", *runs, sample=sample, ended=ENDED)
+    for run in range(len(runs)):
+        for page in ("delivery", "windows"):
+            answer = client_of("vic").get(f"{page}/content", params=TASK | {"run_id": f"run{run}"})
+            assert (answer.status_code, HOSTILE in answer.text) == (200, False)
 
 
 @pytest.mark.parametrize("page", ["delivery", "windows", "missing"])
