@@ -36,6 +36,7 @@ import "./letter_groups.js";
 import "./letters_table.js";
 import "./paths.js";
 import "./paused.js";
+import "./preview_data.js";
 import "./rates.js";
 import "./route.js";
 import "./sparkline.js";

@@ -1,7 +1,7 @@
 /** What is known of a task instance, from Airflow, its XCom and the store of its state; and which words fit it. */
 
 import { pushedValues, storedValue, storedValues, taskInstance } from "./api.js";
-import { lettersOf, reportOf, requestOf, text } from "./well_formed.js";
+import { lettersOf, previewOf, reportOf, requestOf, text } from "./well_formed.js";
 
 const REPLAYS = "ReplayDeadLettersOperator";
 const OPERATORS = new Set(["SqlToRestOperator", "RestToSqlOperator", REPLAYS]);
@@ -54,7 +54,7 @@ export async function lookAtTask(scope, signal, before) {
     report,
     pushedAt,
     figures: report ? { ...progress, ...report } : progress,
-    preview: previewOf(report, pushed),
+    preview: previewed(report, pushed),
     sample: lettersOf(pushed.failed_items),
     request: knows ? before.request : requestOf(stored.replay ?? stored.replaying),
     isOurs: Boolean(report ?? progress) || OPERATORS.has(instance.operator) || OPERATORS.has(instance.operator_name),
@@ -63,10 +63,8 @@ export async function lookAtTask(scope, signal, before) {
 }
 
 /** What a preview has left; one of a replay leaves no requests, but how many it would send. */
-function previewOf(report, pushed) {
-  if (!report?.preview) return null;
-  return Array.isArray(pushed.preview?.requests) ? pushed.preview : { letters: report.read ?? 0, requests: [] };
-}
+const previewed = (report, pushed) =>
+  report?.preview ? (previewOf(pushed.preview) ?? { letters: report.read, requests: [] }) : null;
 
 async function progressOnly(scope, signal) {
   try {
