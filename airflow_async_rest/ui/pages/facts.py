@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.tasks.storage.folders import TaskScope, shows_payloads
 from airflow_async_rest.ui import letters
 from airflow_async_rest.ui.reports import as_date, failures_in, is_report, pushed_values
@@ -37,6 +38,7 @@ class Facts(NamedTuple):
     :param figures: its report, or how far it is; None where it has left neither.
     :param told_at: when these were written.
     :param is_last: whether they are what the try has come to that has written them.
+    :param previewed: the requests of a preview.
     :param letters: a page of its dead letters, see :func:`~airflow_async_rest.ui.letters.page`; None: there is none.
     :param sample: of what failed, where the page cannot be had; then ``trouble`` says why.
     """
@@ -50,6 +52,7 @@ class Facts(NamedTuple):
     figures: Mapping[str, Any] | None
     told_at: datetime | None
     is_last: bool
+    previewed: Sequence[Any] | None = None
     letters: Mapping[str, Any] | None = None
     sample: list[Any] = []  # noqa: RUF012  (a tuple has no default of its own)
     trouble: str | None = None
@@ -75,6 +78,20 @@ class Facts(NamedTuple):
         if self.is_stale:
             return "the last try" if has_been else "the try that runs" if self.state in _AT_WORK else "the next try"
         return None if self.is_last else "the end of the last try"
+
+    @property
+    def preview(self) -> str | None:
+        """Return what a preview has come to; None for what is none."""
+        if self.figures is None or self.figures.get("preview") is not True:
+            return None
+        if self.previewed is None:
+            letters = counted(self.figures.get("read", 0), "dead letter")
+            return f"This was a preview: nothing was sent. {letters} would be sent again."
+        sent = sum(isinstance(each, Mapping) and isinstance(each.get("answer"), Mapping) for each in self.previewed)
+        what = (
+            f"{counted(sent, 'request was', 'requests were')} sent, to see the answer" if sent else "nothing was sent"
+        )
+        return f"This was a preview: {what}. The first requests are in the task's XCom, as preview."
 
     @property
     def is_unwritten(self) -> bool:
@@ -110,7 +127,9 @@ def facts_of(session: Session, task: TaskInstanceId, offset: int) -> Facts | Non
     progress = progress if is_report(progress) else None
     figures, told_at, is_report_of_last = _latest(pushed, progress, line)
     is_last = is_report_of_last or bool(figures and (figures.get("complete") or figures.get("error")))
-    facts = Facts(task, line.state and str(line.state), *line[1:], figures, told_at, is_last)
+    previewed = pushed.get("preview", {}).get("requests")
+    previewed = previewed if isinstance(previewed, list) else None
+    facts = Facts(task, line.state and str(line.state), *line[1:], figures, told_at, is_last, previewed)
     if not failures_in(figures) or facts.is_unwritten:
         return facts
     return _with_letters(facts, pushed.get("failed_items") or [], offset)

@@ -31,7 +31,7 @@ def next_step(
         return _of_a_replay(why_none if told.get("complete") is not False else "")
     if state == "success":
         return None if fetches else _of_what_is_allowed(why_none, sent, failures)
-    if not failures or fetches or not told.get("complete"):
+    if fetches or told.get("complete") is not True:
         return f"{why_none} Clear the task: it goes on where it stopped, with what failed and what is missing.".strip()
     return _of_what_failed(operator or "", why_none, sent, failures)
 
@@ -58,6 +58,8 @@ def _of_what_is_allowed(why_none: str, sent: int, failures: int) -> str:
 
 
 def _of_what_failed(operator: str, why_none: str, sent: int, failures: int) -> str:
+    if not failures:
+        return "No dead letter is left. Clear the task: it sends nothing, and is marked as done."
     if why_none:
         return why_none if why_none == _TAKEN else f"{why_none} Then clear the task: it makes requests of their rows."
     is_function = operator.startswith(("_", "Python"))

@@ -35,7 +35,7 @@ export function Older({ task }) {
   const older = olderThan(task);
   if (older === null) return null;
   const title = `What is shown here is older than ${older.what}, which has left no report`;
-  return h(Notice, { status: "warning", title }, older.at && `It is of ${dateTime(older.at, zone)}.`);
+  return h(Notice, { status: "warning", title }, older.at && `It is from ${dateTime(older.at, zone)}.`);
 }
 
 /** That all dead letters were delivered after the task had ended with them, and by whom. */

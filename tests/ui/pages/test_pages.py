@@ -19,25 +19,6 @@ CUT = {"complete": False, "read": 7, "failed": 1}
 
 
 @pytest.fixture
-def client_of(client_of):
-    """Clients of an application that has the pages: that of this version has none."""
-    from fastapi import FastAPI
-    from fastapi.testclient import TestClient
-
-    from airflow_async_rest.ui.pages.routes import router
-
-    application = FastAPI()
-    application.include_router(router, prefix="/async-rest")
-
-    def make(name):
-        client = TestClient(application, base_url="http://testserver/async-rest/pages/")
-        client.headers.update(client_of(name).headers)
-        return client
-
-    return make
-
-
-@pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The dead letters of the first run of ``paged``: 51, of which the API said something that would be a script."""
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path))
@@ -420,7 +401,9 @@ THEN_CLEAR = "Then clear the task: it makes requests of their rows."
         ("failed", report(9, 1, complete=True, rows_loaded=8), None, None, GOES_ON),
         ("failed", report(9, 3, complete=True, rows_loaded=8, reasons=NEVER), None, None, GOES_ON),
         ("failed", report(9, 1, complete=False), None, None, GOES_ON),
-        ("failed", report(9, complete=True), None, None, GOES_ON),
+        ("failed", report(9, complete=True), None, None,
+         "No dead letter is left. Clear the task: it sends nothing, and is marked as done."),
+        ("failed", report(9, complete="yes"), None, None, GOES_ON),
     ],
 )  # fmt: skip
 def test_what_to_do_next(application, state, figures, operator, replayable, step):
