@@ -1,9 +1,16 @@
 """Why a task has failed, what to do next, and what has become of it: pure decisions, run by Node.js."""
 
+from collections import Counter
+from types import SimpleNamespace
+
 import pytest
 from ui.node import ran
 
+from airflow_async_rest.core.account.judgment import QUESTIONS, give_up_on_credentials, give_up_when_hopeless
+from airflow_async_rest.core.errors import AsyncRestError
+from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.core.requests.builder import EndpointTemplate
+from airflow_async_rest.core.spelling import in_short
 
 STEP = "next_step.js"
 SOME = {"complete": True, "read": 100, "delivered": 97, "failed": 3, "skipped": 0, "unfinished": 0}
@@ -11,9 +18,6 @@ SOME |= {"reasons": {"http_422": 2, "timeout": 1}, "error": "3 of 100 items fail
 STOPPED = {**SOME, "complete": False, "read": 60, "delivered": 50, "failed": 6, "unfinished": 4}
 ALL = {**SOME, "read": 144, "delivered": 0, "failed": 144}
 DONE = {**SOME, "delivered": 100, "failed": 0, "reasons": {}, "error": None}
-
-
-ASKS = "at least 90 % of the last 200 items failed, the last one with http_404: 'Not found?'."
 
 
 def only(reason, **more):
@@ -53,8 +57,6 @@ def test_the_right_action_is_the_primary_one(state, figures, more, primary):
         (only("connection", complete=False), {}, ["whether the API is up", "Host and Port", "not read to its end"]),
         (only("connection", complete=False), {"fetches": True}, ["whether the API is up", "not read to its end"]),
         (only("http_404", skipped=3), {}, ["look at the path"]),
-        (only("http_404", complete=False, error=f"{ASKS} Is the path right?"), {}, ["All failed for one cause: correct it first. The window"]),
-        (only("http_404", complete=False, error=f"{ASKS}"), {}, ["look at the path", "not read to its end"]),
         (only("http_404", error="2 of 2 items failed (2 http_404): Did you mean /v2?"), {}, ["look at the path"]),
         (only("schema", complete=False), {"replayable": 0}, ["correct the rows", "not read to its end"]),
         ({**only("http_404"), "reasons": {"http_404": 144, "timeout": 0}}, {}, ["look at the path"]),
@@ -73,6 +75,49 @@ def test_the_cause_is_said_first_and_then_the_way_on(figures, more, words):
     why = ran(STEP, "nextStep", {"state": "failed", "figures": figures, **more})["why"]
     found = [why.find(word) for word in words]
     assert (found[0] >= 0, found) == (True, sorted(found)), why
+
+
+def ended_by(judge, reason="", said="Not found?", *, accepted=0) -> str:
+    """Return the error that a report has when a judgment of the engine ends a task after failures for a reason."""
+    item = Item(0, "row 0", {}, None)
+    status = int(reason.removeprefix("http_")) if reason.startswith("http_") else None
+    with pytest.raises(AsyncRestError) as raised:
+        judge(DeadLetter.of(item, reason, status=status, attempts=1, detail=said), failing(reason, accepted))
+    return in_short(str(raised.value))
+
+
+def failing(reason, accepted):
+    """Return what a recorder knows when nearly all failed."""
+    totals = SimpleNamespace(failures=Counter({reason: 200}))
+    return SimpleNamespace(totals=totals, accepted=accepted, delivered_now=accepted, mostly_failing=True)
+
+
+def gives_up(letter, recorder):
+    give_up_when_hopeless(letter, recorder, "search_api", is_own=True)
+
+
+def gives_up_on_credentials(letter, recorder):
+    del recorder
+    give_up_on_credentials(letter, "search_api")
+
+
+@pytest.mark.parametrize("reason", sorted({*QUESTIONS, "http_422", "http_500", "timeout"}))
+@pytest.mark.parametrize("said", ["Not found?", "no such path? " * 40, ""])
+def test_where_the_engine_asks_what_is_wrong_the_tab_gives_no_other_answer(reason, said):
+    error = ended_by(gives_up, reason, said)
+    why = ran(STEP, "nextStep", {"state": "failed", "figures": only(reason, complete=False, error=error)})["why"]
+    asks = error.endswith(QUESTIONS.get(reason, "never"))
+    assert asks is (reason in QUESTIONS)
+    one = "All failed for one cause"
+    cause = f"{one}: correct it first." if asks else f"{one}, {reason}: look at what the API says."
+    assert why == f"{cause} The window was not read to its end."
+
+
+@pytest.mark.parametrize("reason", sorted(QUESTIONS))
+def test_where_the_engine_knows_what_may_be_wrong_the_tab_knows_it_too(reason):
+    why = ran(STEP, "nextStep", {"state": "failed", "figures": only(reason)})["why"]
+    assert why.startswith(f"All failed for one cause, {reason}: look at ")
+    assert "what the API says" not in why
 
 
 @pytest.mark.parametrize(
@@ -298,22 +343,21 @@ def test_what_an_endpoint_makes_of_a_row_fits_it(endpoint, value):
 
 
 REFUSED = "The credentials were refused: correct them."
-MOSTLY = "at least 90 % of the last 200 items failed, the last one with"
 
 
 @pytest.mark.parametrize(
     ("error", "reasons", "is_refused"),
     [
-        ("the API answers 401: check login, password or token of connection 'api'", {}, True),
-        ("the proxy answers 407 Proxy Authentication Required: check user name", {}, True),
+        (ended_by(gives_up_on_credentials, "http_401"), {}, True),
+        (ended_by(gives_up_on_credentials, "proxy", "the proxy answers 407 Proxy Authentication Required"), {}, True),
         ("the token endpoint of login.example.com gives no token: it answers 401", {}, True),
         ("the token endpoint of login.example.com gives no token for now: it answers 503", {}, False),
         ("stopped", {"http_401": 3}, True),
         (None, {"proxy": 3, "timeout": 1}, True),
-        (f"{MOSTLY} http_401: 'no'", {"http_401": 190}, True),
-        (f"{MOSTLY} http_422: 'sensor 401: unknown type'", {"http_422": 190}, False),
-        (f"{MOSTLY} http_422: 'the API answers 401: no'", {"http_422": 190}, False),
-        (f"{MOSTLY} http_422: 'no'", {"http_422": 189, "http_401": 1}, False),
+        (ended_by(gives_up, "http_401", "no"), {"http_401": 190}, True),
+        (ended_by(gives_up, "http_422", "sensor 401: unknown type"), {"http_422": 190}, False),
+        (ended_by(gives_up, "http_422", "the API answers 401: no"), {"http_422": 190}, False),
+        (ended_by(gives_up, "http_422", "no"), {"http_422": 189, "http_401": 1}, False),
         ("column 'a' is missing in row 407", {}, False),
         ("no connection to 10.0.0.7:401 could be made", {"connection": 2}, False),
         ("stopped", {"http_4010": 3}, False),

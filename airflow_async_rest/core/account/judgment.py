@@ -21,8 +21,8 @@ from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import NEVER_SENT, UNMATCHED, is_permanent
 from airflow_async_rest.core.spelling import counted
 
-# What is wrong when an API answers nothing but this, and has accepted nothing.
-_NOTHING_BUT = {
+# What may be wrong when an API answers nothing but this, and has accepted nothing.
+QUESTIONS = {
     "http_403": "Is the connection's login, or its token, allowed to do that?",
     "http_404": "Is the path right: the endpoint, and the one in the connection's Host?",
     "http_405": "Is the method right, and the path?",
@@ -138,7 +138,7 @@ def came_to_nothing(resume: Resume | None) -> bool:
 
 def _hint(failures: Collection[str], accepted: int) -> str:
     """Say what may be wrong when all that was tried failed for one reason."""
-    return "" if accepted or len(failures) != 1 else _NOTHING_BUT.get(next(iter(failures)), "")
+    return "" if accepted or len(failures) != 1 else QUESTIONS.get(next(iter(failures)), "")
 
 
 def judge(

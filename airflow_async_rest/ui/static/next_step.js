@@ -61,7 +61,7 @@ const CAUSES = {
   connection: "whether the API is up, and the connection's Host and Port",
 };
 
-// Our own sentence ends with the question what may be wrong; what an API has said before it is in quotes.
+// The engine's sentence ends with its question what may be wrong; what an API has said before it is in quotes.
 const ASKS_ALREADY = /^at least 90 % of the last .*\?$/s;
 
 /** What to look at where all that was tried failed for one reason, as a sentence; null where it did not. */
