@@ -42,7 +42,7 @@ def test_a_replay_by_keyboard(page_of, failed):
     assert page.locator(":focus").inner_text() == "Send 7 again"
     page.keyboard.press("Enter")
     page.get_by_text("Sending again: 7 dead letters").wait_for()
-    page.get_by_text("figures of the try before").wait_for()
+    page.get_by_text("figures of the previous try").wait_for()
     assert page.complaints == []
 
 

@@ -192,6 +192,6 @@ def test_figures_of_an_earlier_try_say_so_and_its_replay_is_in_the_history(open_
     page = opened(open_as(), path)
     page.get_by_text("What is shown here is older than the last try, which has left no report").wait_for()
     assert page.get_by_text("It failed; its log says why").is_visible()
-    page.get_by_role("table", name="History").get_by_text("sent again 9: 2 delivered, 7 failed again").wait_for()
+    page.get_by_role("table", name="History").get_by_text("9 sent again: 2 delivered, 7 failed again").wait_for()
     assert page.get_by_text(REPORT["error"]).count() == 0
     assert page.complaints == []

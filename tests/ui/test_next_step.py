@@ -62,11 +62,11 @@ def test_the_right_action_is_the_primary_one(state, figures, more, primary):
         ({**only("http_404"), "reasons": {"http_404": 144, "timeout": 0}}, {}, ["look at the path"]),
         (only("constructor"), {}, ["look at what the API says"]),
         (STOPPED, {}, ["The window was not read to its end."]),  # some were delivered: no one cause
-        (SOME, {"differs": ["the SQL"]}, ["The SQL changed since: the same requests go as they were."]),
-        (SOME, {"differs": ["the SQL", "the endpoint"]}, ["The SQL and the endpoint changed since: the same requests go as they were."]),
+        (SOME, {"differs": ["the SQL"]}, ["The SQL changed since: a replay would send the requests as they were."]),
+        (SOME, {"differs": ["the SQL", "the endpoint"]}, ["The SQL and the endpoint changed since: a replay would send the requests as they were."]),
         (SOME, {"differs": ["the API's connection"]},
-         ["The API's connection changed since: the same requests go by the connection as it is now."]),
-        (SOME, {"differs": ["the SQL", "the API's connection"]}, ["go as they were, by the connection as it is now."]),
+         ["The API's connection changed since: a replay would use the connection as it is now."]),
+        (SOME, {"differs": ["the SQL", "the API's connection"]}, ["the requests as they were, over the connection as it is now."]),
         (SOME, {"differs": ["the API's connection"], "fetches": True}, ["The API's connection changed since."]),
         (STOPPED, {"differs": ["the API's connection"]}, ["The API's connection changed since", "not read to its end"]),
     ],
@@ -181,7 +181,7 @@ def test_a_task_that_is_no_operator_is_cleared_and_runs_again():
     assert step["resume"] == {"name": "Clear the task", "count": None, "does": "Runs all of the task again."}
 
 
-NEVER = "These never were requests: correct the rows or the transform."
+NEVER = "These never became requests: correct the rows or the transform."
 
 
 def test_what_never_was_a_request_is_not_sent_again_by_a_function_either():
@@ -196,7 +196,7 @@ def test_what_never_was_a_request_is_not_sent_again_by_a_function_either():
     ("reasons", "more", "why"),
     [
         ({"schema": 3}, {}, f"{NEVER} Then clear the task that delivers them: a replay cannot make requests of them."),
-        ({"answer_unreadable": 3}, {}, "The API has taken these, and its answers cannot be read: check there what it has."),
+        ({"answer_unreadable": 3}, {}, "The API took these, but its answers could not be read: check there what it has."),
         ({"schema": 2, "http_422": 1}, {}, None),
         ({"schema": 3}, {"complete": False}, None),  # it has not come to all of them
     ],
@@ -220,27 +220,27 @@ MIXED = {**SOME, "reasons": {"answer_unreadable": 1, "schema": 2}}
 @pytest.mark.parametrize(
     ("figures", "why", "count", "does"),
     [
-        (UNREADABLE, "The API has taken these", 0, "Sends nothing: the API has taken them."),
+        (UNREADABLE, "The API took these", 0, "Sends nothing: the API has taken them."),
         (
             MIXED,
-            "None of these is sent again as it was: correct the rows or the transform.",
+            "None of these can be sent again as it was: correct the rows or the transform.",
             2,
             "sends only 2, made again from their rows.",
         ),
         (
             {**UNREADABLE, "failed": 1, "reasons": {"answer_unreadable": 1}},
-            "has taken this, and its answer cannot",
+            "took this, but its answer could not",
             0,
             "Sends nothing",
         ),
         (
             {**SOME, "failed": 1, "reasons": {"schema": 1}},
-            "This never was a request: correct the row",
+            "This never became a request: correct the row",
             1,
             "from its row.",
         ),
-        ({**SOME, "reasons": {"schema": 3}}, "These never were requests", 3, "sends only 3,"),
-        (only("schema"), "These never were requests", 144, "sends only 144,"),  # not "look at what the API says"
+        ({**SOME, "reasons": {"schema": 3}}, "These never became requests", 3, "sends only 3,"),
+        (only("schema"), "These never became requests", 144, "sends only 144,"),  # not "look at what the API says"
     ],
 )
 def test_where_a_replay_sends_nothing_it_says_why_and_what_a_clear_does(figures, why, count, does):
@@ -272,10 +272,10 @@ def test_a_filter_says_nothing_of_all(before, page, known):
 @pytest.mark.parametrize(
     ("failed", "why"),
     [
-        (1, "If the API takes it now, the same request can go again; if the row is wrong, correct it and resume."),
+        (1, "If the API would take it now, send the same request again; if the row is wrong, correct it and resume."),
         (
             2,
-            "If the API takes them now, the same requests can go again; if the rows are wrong, correct them and resume.",
+            "If the API would take them now, send the same requests again; if the rows are wrong, correct them and resume.",
         ),
     ],
 )
@@ -286,10 +286,10 @@ def test_one_is_spoken_of_as_one(failed, why):
 @pytest.mark.parametrize(
     ("kind", "is_unsure", "title"),
     [
-        ("replay", False, "Nothing is sent again"),
-        ("resume", False, "The task is not cleared"),
-        ("replay", True, "Whether the task is cleared is not known"),
-        ("resume", True, "Whether the task is cleared is not known"),
+        ("replay", False, "Nothing was sent again"),
+        ("resume", False, "The task was not cleared"),
+        ("replay", True, "It is not known whether the task was cleared"),
+        ("resume", True, "It is not known whether the task was cleared"),
     ],
 )
 def test_an_error_is_titled_by_what_is_known(kind, is_unsure, title):
@@ -446,7 +446,7 @@ def test_history_has_tries_and_replays_the_latest_first():
     replays = [{"at": "2026-03-02T00:00:00Z", "by": by, "delivered": 2, "failed": 1, "left": 1}]
     found = ran(STEP, "historyOf", tries[:2], replays, {"2": {"sent": 1, "delivered": 1, "failed": 0}})
     assert [(each["name"], each["state"], each["text"]) for each in found] == [
-        ("Try 2", "success", "sent again 1: 1 delivered, 0 failed again"),
+        ("Try 2", "success", "1 sent again: 1 delivered, 0 failed again"),
         ("Replay", "up_for_retry", "2 delivered, 1 failed again, 1 left"),
         ("Try 1", "failed", ""),
     ]
@@ -463,7 +463,7 @@ def test_history_keeps_what_an_earlier_try_has_sent_again_and_has_each_try_once(
         found = ran(STEP, "historyOf", shown, None, sent)
         assert [(each["name"], each["state"], each["text"]) for each in found] == [
             ("Try 2", "running", ""),
-            ("Try 1", "failed", "sent again 3: 2 delivered, 1 failed again"),
+            ("Try 1", "failed", "3 sent again: 2 delivered, 1 failed again"),
         ]
 
 

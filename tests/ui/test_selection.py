@@ -34,11 +34,11 @@ def row(**more):
         (row(report=None), None, None, "It has no dead letter to send."),
         (row(state="upstream_failed", report=None), None, "It has not failed.", "It has no dead letter to send."),
         (row(state="skipped", report={"preview": True}), None, "It has not failed.", "It has no dead letter to send."),
-        (row(report={**FAILED, "rows_loaded": 3}), None, None, "A task that fetches is resumed."),
+        (row(report={**FAILED, "rows_loaded": 3}), None, None, "A task that fetches can only be resumed."),
         # The API took these: they go only by the name of their reason.
         (row(report={**FAILED, "reasons": {"answer_unreadable": 2}}), None, None, "It has no dead letter to send."),
         (row(report={**FAILED, "reasons": {"answer_unreadable": 2}}), "answer_unreadable", None, None),
-        # These never were requests.
+        # These never became requests.
         (row(report={**FAILED, "reasons": {"transform": 2}}), None, None, "It has no dead letter to send."),
         (row(report={**FAILED, "reasons": {"schema": 2}}), "schema", None, "It has no dead letter to send."),
         (row(report={**FAILED, "reasons": {"encode": 1, "http_422": 1}}), None, None, None),
@@ -46,8 +46,8 @@ def row(**more):
             (
                 row(operator=operator),
                 None,
-                "Its task is a function or a replay: clear it there.",
-                "Its task is a function or a replay: clear it there.",
+                "Its task is a function or a replay: clear it on its own page.",
+                "Its task is a function or a replay: clear it on its own page.",
             )
             for operator in ("_PythonDecoratedOperator", "ReplayDeadLettersOperator")
         ],
@@ -72,7 +72,7 @@ HALF = {"complete": False, "read": 900, "delivered": 600, "failed": 0, "replay":
         ("failed", FAILED, "resume", "failed", "3 delivered, 2 failed."),
         ("failed", {**FAILED, "complete": False}, "resume", "failed", "3 delivered, 2 failed. The window was not read to its end."),
         ("upstream_failed", {**FAILED, "complete": None, "failed": 0}, "resume", "failed", "3 delivered, 0 failed. Its log says why."),
-        ("failed", None, "resume", "failed", "The task is failed; its log says why."),
+        ("failed", None, "resume", "failed", "Its state is failed; its log says why."),
     ],
 )  # fmt: skip
 def test_a_window_that_failed_says_why(state, report, kind, status, text):
@@ -365,7 +365,7 @@ DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0}
             {"states": ["failed"], "report": {**FAILED, "error": "2 items failed"}},
             {"status": "failed", "text": "2 items failed"},
         ),
-        ({"states": ["failed"]}, {"status": "failed", "text": "The task is failed; its log says why."}),
+        ({"states": ["failed"]}, {"status": "failed", "text": "Its state is failed; its log says why."}),
         (
             {"states": ["success"], "kind": "replay", "report": {**DONE, "replay": {"delivered": 2, "failed": 0}}},
             {"status": "done", "text": "2 delivered, 0 failed again."},
@@ -379,9 +379,12 @@ DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0}
             {"status": "done", "text": "5 fetched, 0 failed."},
         ),
         ({"states": [404]}, "away"),
-        ({"states": [], "refused": {"status": 403}}, "The task is not cleared: you may not clear this task."),
-        ({"states": [], "refused": {"status": 409}, "kind": "replay"}, "Nothing is sent again: no"),
-        ({"states": [], "refused": {"status": 0, "isUnsure": True}}, "Whether the task is cleared is not known: no"),
+        ({"states": [], "refused": {"status": 403}}, "The task was not cleared: you may not clear this task."),
+        ({"states": [], "refused": {"status": 409}, "kind": "replay"}, "Nothing was sent again: no"),
+        (
+            {"states": [], "refused": {"status": 0, "isUnsure": True}},
+            "It is not known whether the task was cleared: no",
+        ),
     ],
 )
 def test_what_happened_to_each_is_told(found, result):

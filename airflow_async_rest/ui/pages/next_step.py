@@ -8,7 +8,7 @@ from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.ui.freshness import REPLAYS
 from airflow_async_rest.ui.reports import failures_in, reasons_in, replayable_in
 
-_TAKEN = "The API has taken these, and its answers cannot be read: check there what it has."
+_TAKEN = "The API took these, but its answers could not be read: check there what it has."
 _REPLAY = "with ReplayDeadLettersOperator"
 
 
@@ -41,9 +41,11 @@ def _why_none(told: Mapping[str, Any], failures: int) -> str:
     taken = reasons_in(told).get(UNREADABLE, 0)
     if taken:
         return (
-            _TAKEN if taken == failures else "None of these is sent again as it was: correct the rows or the transform."
+            _TAKEN
+            if taken == failures
+            else "None of these can be sent again as it was: correct the rows or the transform."
         )
-    return "These never were requests: correct the rows or the transform."
+    return "These never became requests: correct the rows or the transform."
 
 
 def _of_a_replay(why_none: str) -> str:

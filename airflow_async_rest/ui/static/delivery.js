@@ -91,7 +91,7 @@ function Waiting({ task }) {
 const Around = () =>
   h(
     Notice,
-    { title: "Airflow's own header shows the try before", action: h(C.Button, RELOAD, "Reload the page") },
+    { title: "Airflow's own header shows the previous try", action: h(C.Button, RELOAD, "Reload the page") },
     "It does not refresh by itself.",
   );
 
@@ -102,7 +102,7 @@ function NotYet({ task }) {
   const state = task.instance.state;
   if (state === "failed") return h(Why, { task });
   if (task.ended) {
-    const text = `The task is ${state.replaceAll("_", " ")}, and has left no report and no progress.`;
+    const text = `Its state is ${state.replaceAll("_", " ")}, and it has left no report and no progress.`;
     return h(Empty, { title: "There is no report" }, text);
   }
   return h(

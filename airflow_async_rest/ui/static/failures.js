@@ -256,7 +256,7 @@ function Found({ page, isFiltered, loading }) {
     return h(
       Empty,
       { title: isFiltered ? "No match" : "None is left" },
-      isFiltered ? "Choose other reasons, or search for something else." : "The task is sending it again, or XCom has no sample.",
+      isFiltered ? "Choose other reasons, or search for something else." : "The task is sending them again, or XCom has no sample.",
     );
   }
   return h(

@@ -73,14 +73,14 @@ function oneCause({ delivered = 0, reasons, error }) {
   return `All failed for one cause, ${names[0]}: look at ${known}.`;
 }
 
-/** That something is another since, and as what the same requests would go: by the connection as it is now. */
+/** What is another now, and what that means for a replay: requests as they were, over the connection as it is now. */
 function sayChanged(differs, fetches) {
   const them = differs.join(" and ");
   const changed = `${them[0].toUpperCase()}${them.slice(1)} changed since`;
   if (fetches) return `${changed}.`;
   const isApi = differs.includes(NAMES.http_conn_id);
-  if (isApi && differs.length === 1) return `${changed}: the same requests go by the connection as it is now.`;
-  return `${changed}: the same requests go as they were${isApi ? ", by the connection as it is now" : ""}.`;
+  if (isApi && differs.length === 1) return `${changed}: a replay would use the connection as it is now.`;
+  return `${changed}: a replay would send the requests as they were${isApi ? ", over the connection as it is now" : ""}.`;
 }
 
 const OF_CREDENTIALS = new Set(["http_401", "http_407", "proxy"]);
@@ -101,10 +101,10 @@ function neverSent(figures, replayable, fetches) {
   const taken = figures.reasons?.[UNREADABLE] ?? 0;
   const isOne = failed === 1;
   if (taken === failed) {
-    return `The API has taken ${isOne ? "this, and its answer" : "these, and its answers"} cannot be read: check there what it has.`;
+    return `The API took ${isOne ? "this, but its answer" : "these, but its answers"} could not be read: check there what it has.`;
   }
-  if (taken) return "None of these is sent again as it was: correct the rows or the transform.";
-  return isOne ? "This never was a request: correct the row or the transform." : "These never were requests: correct the rows or the transform.";
+  if (taken) return "None of these can be sent again as it was: correct the rows or the transform.";
+  return isOne ? "This never became a request: correct the row or the transform." : "These never became requests: correct the rows or the transform.";
 }
 
 const sayStopped = (read) => (read ? "The window was not read to its end." : "Nothing of the window was read.");
@@ -206,13 +206,13 @@ export function nextStep({ state, figures, differs = [], replayable = countOfLet
   };
 }
 
-const AGAIN = "If the API takes them now, the same requests can go again; if the rows are wrong, correct them and resume.";
-const ONE_AGAIN = "If the API takes it now, the same request can go again; if the row is wrong, correct it and resume.";
+const AGAIN = "If the API would take them now, send the same requests again; if the rows are wrong, correct them and resume.";
+const ONE_AGAIN = "If the API would take it now, send the same request again; if the row is wrong, correct it and resume.";
 
 /** The title of the error where a way on could not be gone; `isUnsure`: nobody knows whether the task was cleared. */
 export function titleOfFailure(kind, isUnsure) {
-  if (isUnsure) return "Whether the task is cleared is not known";
-  return kind === "replay" ? "Nothing is sent again" : "The task is not cleared";
+  if (isUnsure) return "It is not known whether the task was cleared";
+  return kind === "replay" ? "Nothing was sent again" : "The task was not cleared";
 }
 
 /** Whether a replay has delivered all dead letters of a window of which rows were never read. */
@@ -276,7 +276,7 @@ export function historyOf(tries, replays, sent, waits) {
     at: end ?? at,
     name: `Try ${which}`,
     state,
-    text: known[which] ? `sent again ${count(known[which].sent)}: ${delivered(known[which])}` : "",
+    text: known[which] ? `${count(known[which].sent)} sent again: ${delivered(known[which])}` : "",
     by: null,
   }));
   const others = (replays ?? []).map(({ at, by, left, ...counts }) => ({

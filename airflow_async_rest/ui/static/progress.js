@@ -81,7 +81,7 @@ function totalOf(figures) {
 
 function soFar(figures, total, isRunning) {
   const done = doneOf(figures);
-  if (!isRunning) return { headline: counted(done, "item"), detail: "settled before" };
+  if (!isRunning) return { headline: counted(done, "item"), detail: "done by earlier tries" };
   if (total === null) {
     const passed = figures.expected && `so far; about ${count(figures.expected.items)} were expected`;
     return { headline: counted(done, "item"), detail: passed ?? "so far; how many there are is not known" };
@@ -158,7 +158,7 @@ export function Progress({ task, isLater = false }) {
   const { headline, detail } = task.ended && !isStale(task) ? ended(task, words, isLater) : soFar(figures, total, isRunning);
   const isCut = task.ended && !isStale(task) && !(task.report ?? figures).complete && figures.read > 0;
   const retry = instance.try_number > 1 ? `try ${instance.try_number}` : null;
-  const stale = isStale(task) && !task.ended ? "figures of the try before" : null;
+  const stale = isStale(task) && !task.ended ? "figures of the previous try" : null;
   // Of a task that has ended Airflow's header has the state.
   const state = task.ended || isRunning ? null : (instance.state ?? "not queued yet").replaceAll("_", " ");
   const at = isRunning && figures.updated_at ? `as of ${dateTime(figures.updated_at, zone).slice(11)}` : null;

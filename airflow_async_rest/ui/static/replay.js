@@ -25,7 +25,7 @@ export function useMayClear(scope, when) {
         .then(() => setAnswer("yes"))
         .catch((error) => {
           if (controller.signal.aborted) return;
-          const forbidden = "You may not clear this task, and each way on needs that.";
+          const forbidden = "You may not clear this task, and neither button works without that.";
           setAnswer(error.status === 403 ? forbidden : error.message);
           if (error.isPassing) timer = setTimeout(ask, ASK_AGAIN_MS);
         });
@@ -46,7 +46,7 @@ function whyNotSent({ task, page, isFiltered, isCurrent, number }) {
     (isCurrent ? null : "Looking for what matches the filter …") ??
     (isFiltered && !page ? "Only a sample is shown: how many match the filter is not known." : null) ??
     (page?.matching === 0 && isFiltered ? "No match." : null) ??
-    (number === 0 ? (page ? withoutRequest(page.matching) : "These never were requests.") : null)
+    (number === 0 ? (page ? withoutRequest(page.matching) : "These never became requests.") : null)
   );
 }
 

@@ -40,7 +40,7 @@ export function Together({ dagId, work, zone }) {
   const failed = results.some(({ status }) => status === "failed");
   const action = isOver
     ? h(C.Button, { size: "xs", variant: "outline", onClick: () => close(dagId) }, "Close")
-    : h(C.Button, { size: "xs", variant: "outline", disabled: isStopped, onClick: () => stop(dagId) }, "Begin no more");
+    : h(C.Button, { size: "xs", variant: "outline", disabled: isStopped, onClick: () => stop(dagId) }, "Start no more");
   return h(
     C.Box,
     { as: "section", "aria-label": "Windows together", mb: 4 },
@@ -48,7 +48,7 @@ export function Together({ dagId, work, zone }) {
       Notice,
       { status: !isOver ? "info" : failed ? "warning" : "success", title: `${isOver ? "Ended:" : AT_WORK[kind]} ${counted(rows.length, "window")}`, action },
       sayProgress(results),
-      !isOver && (isStopped ? ". Nothing more is begun." : ". As one ends, the next begins, while Airflow stays open in this browser."),
+      !isOver && (isStopped ? ". No more are started." : ". As one ends, the next begins, while Airflow stays open in this browser."),
     ),
     h(C.Box, {
       role: "progressbar",
@@ -110,7 +110,7 @@ function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
       { align: "stretch", gap: 3 },
       h(C.Text, null, does),
       h(NumberField, { label: "Windows at a time", value: atOnce, max: MOST_AT_ONCE, onChange: setAtOnce }),
-      h(C.Text, { fontSize: "sm", color: "fg.muted" }, "Keep Airflow open in this browser meanwhile. One that fails stops no other."),
+      h(C.Text, { fontSize: "sm", color: "fg.muted" }, "Keep Airflow open in this browser meanwhile. A window that fails does not stop the others."),
       h(Paused, { dagId, what: "they begin" }),
     ),
   );

@@ -44,7 +44,7 @@ export function Later({ task, replay }) {
   if (!task.ended || !isDeliveredLater(report, replay)) return null;
   if (!replay || !report.failed) {
     // The notice of the replay in this tab says as much.
-    return task.figures.replay ? null : h(Notice, { status: "success", title: "Delivered later" }, "Since the task was cleared, no dead letter is left.");
+    return task.figures.replay ? null : h(Notice, { status: "success", title: "Delivered later" }, "After a Clear, no dead letter is left.");
   }
   const { by } = replay;
   if (!by) return h(Notice, { status: "success", title: "Delivered later" }, `Another task has delivered what failed. ${BEFORE}`);

@@ -355,8 +355,8 @@ REPLAY, FUNCTION = "ReplayDeadLettersOperator", "_PythonDecoratedOperator"
 LOG = "Its log says more. When that is put right, clear the task."
 GOES_ON = "Clear the task: it goes on where it stopped, with what failed and what is missing."
 ALL_IT_DOES = "Clear the task to send them again, as they were: that is all it does."
-THEY_NEVER_WERE = "These never were requests: correct the rows or the transform."
-THEY_ARE_TAKEN = "The API has taken these, and its answers cannot be read: check there what it has."
+THEY_NEVER_WERE = "These never became requests: correct the rows or the transform."
+THEY_ARE_TAKEN = "The API took these, but its answers could not be read: check there what it has."
 MADE_AGAIN = "clear the task: those that failed are made again from their rows."
 ALLOWED = "The task allows that many failures."
 RUNS_AGAIN = "A Clear would run all of it again."
@@ -396,7 +396,7 @@ THEN_CLEAR = "Then clear the task: it makes requests of their rows."
          f"Send the 1 request among them {BY_A_REPLAY}; or {MADE_AGAIN}"),
         ("failed", report(9, 3, complete=True, reasons=TAKEN), None, None, THEY_ARE_TAKEN),
         ("failed", report(9, 6, complete=True, reasons={**NEVER, **TAKEN}), None, None,
-         f"None of these is sent again as it was: correct the rows or the transform. {THEN_CLEAR}"),
+         f"None of these can be sent again as it was: correct the rows or the transform. {THEN_CLEAR}"),
         ("failed", report(9, 3, complete=False, reasons=NEVER), None, None, f"{THEY_NEVER_WERE} {GOES_ON}"),
         ("failed", report(9, 1, complete=True, rows_loaded=8), None, None, GOES_ON),
         ("failed", report(9, 3, complete=True, rows_loaded=8, reasons=NEVER), None, None, GOES_ON),
@@ -422,7 +422,7 @@ def test_a_replay_of_what_never_was_a_request_is_not_advised(client_of, dag_runs
     )
     dag_runs("paged", ("failed", told), ended=ENDED)
     page = client_of("vic").get("delivery/content", params=TASK).text
-    assert ("These never were requests" in page, "ReplayDeadLettersOperator" in page) == (True, False)
+    assert ("These never became requests" in page, "ReplayDeadLettersOperator" in page) == (True, False)
 
 
 @every_row(
