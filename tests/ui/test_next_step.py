@@ -454,6 +454,18 @@ def test_history_has_tries_and_replays_the_latest_first():
     assert len(ran(STEP, "historyOf", tries, None, None)) == 2
 
 
+def test_history_says_of_a_replay_that_it_sent_nothing():
+    nothing = {"sent": 0, "delivered": 0, "failed": 0}
+    at = {"at": "2026-03-02T00:00:00Z", "by": None}
+    replays = [{**at, "delivered": 0, "failed": 0, "left": 3}]
+    tries = [{"try_number": 2, "state": "success", "end_date": "2026-03-03T00:00:00Z"}]
+    found = ran(STEP, "historyOf", tries, replays, {"2": nothing})
+    assert [each["text"] for each in found] == [
+        "nothing sent again: no dead letter was left to send",
+        "nothing sent again, 3 left",
+    ]
+
+
 def test_history_keeps_what_an_earlier_try_has_sent_again_and_has_each_try_once():
     times = {"start_date": "2026-03-01T00:00:00Z", "end_date": "2026-03-01T00:05:00Z"}
     tries = [{"try_number": 1, "state": state, **times} for state in (None, "failed")]  # cleared, and not begun again

@@ -276,14 +276,14 @@ export function historyOf(tries, replays, sent, waits) {
     at: end ?? at,
     name: `Try ${which}`,
     state,
-    text: known[which] ? `${count(known[which].sent)} sent again: ${delivered(known[which])}` : "",
+    text: known[which] ? saySentAgain(known[which]) : "",
     by: null,
   }));
   const others = (replays ?? []).map(({ at, by, left, ...counts }) => ({
     at,
     name: "Replay",
     state: left === 0 ? "success" : "up_for_retry",
-    text: `${delivered(counts)}, ${count(left)} left`,
+    text: `${counts.delivered + counts.failed === 0 ? "nothing sent again" : delivered(counts)}, ${count(left)} left`,
     by,
   }));
   const quotas = (waits ?? []).map(({ since, until, why }) => ({
@@ -295,5 +295,9 @@ export function historyOf(tries, replays, sent, waits) {
   }));
   return [...own, ...others, ...quotas].filter(({ at }) => at).sort((one, other) => Date.parse(other.at) - Date.parse(one.at));
 }
+
+/** What a replay in the task has sent again, and what came of it. */
+const saySentAgain = ({ sent, ...counts }) =>
+  sent === 0 ? "nothing sent again: no dead letter was left to send" : `${count(sent)} sent again: ${delivered(counts)}`;
 
 const delivered = ({ delivered: done, failed }) => `${count(done)} delivered, ${count(failed)} failed again`;
