@@ -1,7 +1,7 @@
 """What the page "Deliveries" says of one task, by its newest instances: pure decisions over values."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ class Instance(NamedTuple):
     :param report: or its progress, until there is one.
     :param replay: the last one of its dead letters by another task, since it has ended.
     :param tries: how many have begun.
+    :param earlier: when its earlier tries have ended, by their numbers; only where a replay was among the tries.
     """
 
     task: TaskInstanceId
@@ -50,6 +51,7 @@ class Instance(NamedTuple):
     replay: Mapping[str, Any] | None = None
     tries: int = 1
     operator: str | None = None
+    earlier: Mapping[int, datetime | None] = {}
 
     @property
     def window(self) -> tuple[Any, Any]:
@@ -181,20 +183,38 @@ def rows_by_day(instances: Sequence[Instance], now: datetime) -> list[int]:
     """Return how many rows were delivered, or loaded, in each of the last seven times 24 hours, the latest last."""
     found = [0] * _DAYS
     for each in instances:
-        # A worker's clock may be ahead, and a task may end while the page is made.
-        ago = max((now - (each.ended_at or now)) // _DAY, 0)
-        if each.report is not None and ago < _DAYS:
-            rows = _rows_of(each.report)
-            found[_DAYS - 1 - ago] += rows if isinstance(rows, int) else 0
+        for ended_at, rows in _rows_of(each, now):
+            # A worker's clock may be ahead, and a task may end while the page is made.
+            ago = max((now - ended_at) // _DAY, 0)
+            if ago < _DAYS:
+                found[_DAYS - 1 - ago] += rows
     return found
 
 
-def _rows_of(report: Mapping[str, Any]) -> Any:
-    """Return the rows of the last try: after a replay in the task, the report is that of the whole window still."""
-    replayed = report.get("replay")
-    if isinstance(replayed, Mapping):
-        return replayed.get("delivered")
-    return report.get("rows_loaded", report.get("delivered"))
+def _rows_of(each: Instance, now: datetime) -> Iterator[tuple[datetime, int]]:
+    """Yield rows, and when they count: those of a replay in the task at its end, the rest at the last other try's.
+
+    The report is that of the whole window. Of tries that Airflow no longer knows, nobody can say when they ended.
+    """
+    report = each.report or {}
+    rows = report.get("rows_loaded", report.get("delivered"))
+    replayed = _replayed_in(each)
+    ends = {**each.earlier, each.tries: each.ended_at or now}
+    last = max((number for number in ends if number not in replayed), default=None)
+    others = {} if last is None or not isinstance(rows, int) else {last: max(rows - sum(replayed.values()), 0)}
+    for number, count in {**replayed, **others}.items():
+        if ended_at := ends.get(number):
+            yield ended_at, count
+
+
+def _replayed_in(each: Instance) -> dict[int, int]:
+    """Return how many rows each replay in the task has delivered, by the number of its try."""
+    report = each.report or {}
+    replays = report.get("replays")
+    # The first reports knew of the last try only.
+    known = {str(each.tries): report.get("replay"), **(replays if isinstance(replays, Mapping) else {})}
+    counts = {number: replay.get("delivered") for number, replay in known.items() if isinstance(replay, Mapping)}
+    return {int(number): count for number, count in counts.items() if number.isdecimal() and type(count) is int}
 
 
 def _current(instances: Sequence[Instance]) -> list[Instance]:

@@ -158,6 +158,38 @@ def test_rows_are_counted_by_the_day_on_which_the_task_ended():
     assert rows_by_day(each, NOW) == [8, 0, 0, 0, 4, 40, 303]
 
 
+def ago(days):
+    return NOW - timedelta(days=days)
+
+
+SENT = {"sent": 3, "delivered": 3, "failed": 0}
+FEW = {"sent": 2, "delivered": 1, "failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("told", "tries", "earlier", "by_day"),
+    [
+        # Both tries of today, as somebody sees the window replayed right after its failure.
+        (report(1_000, replay=SENT, replays={"2": SENT}), 2, {1: ago(0.2)}, [0, 0, 0, 0, 0, 0, 1_000]),
+        (report(1_000, replay=SENT, replays={"2": SENT}), 2, {1: ago(3.1)}, [0, 0, 0, 997, 0, 0, 3]),
+        (report(1_000, replay=SENT), 2, {1: ago(3.1)}, [0, 0, 0, 997, 0, 0, 3]),  # of an early version
+        # Two replays, and a failure before a retry: the rest counts at the last other try.
+        (report(1_000, replay=FEW, replays={"3": SENT, "4": FEW}), 4, {1: ago(5.1), 2: ago(4.1), 3: ago(2.1)},
+         [0, 0, 996, 0, 3, 0, 1]),
+        # A Clear after a replay: the try that runs last has done all the rest.
+        (report(1_000, replays={"2": SENT}), 3, {1: ago(6.1), 2: ago(2.1)}, [0, 0, 0, 0, 3, 0, 997]),
+        (report(1_000, replay=SENT, replays={"2": SENT}), 2, {}, [0, 0, 0, 0, 0, 0, 3]),  # nobody knows of the first
+        (report(1_000, replay=SENT, replays={"2": SENT}), 2, {1: None}, [0, 0, 0, 0, 0, 0, 3]),
+        (report(2, replay=SENT, replays={"2": SENT}), 2, {1: ago(1.1)}, [0, 0, 0, 0, 0, 0, 3]),
+        (report(9, replay="x", replays={"x": SENT, "²": SENT, "1": {"delivered": "1"}, "7": 5}), 2, {1: ago(1.1)}, [0] * 6 + [9]),
+        (report(9, replay=None, replays=[5]), 1, {}, [0] * 6 + [9]),
+    ],
+)  # fmt: skip
+def test_the_rows_of_a_replay_in_the_task_count_beside_those_of_the_tries_before(told, tries, earlier, by_day):
+    each = instance(report=told, days_ago=0.1)._replace(tries=tries, earlier=earlier)
+    assert rows_by_day([each], NOW) == by_day
+
+
 @pytest.mark.parametrize(
     ("told", "replay", "open_"),
     [
