@@ -130,10 +130,10 @@ def freshness(dag: Dag, runs: Sequence[Run], now: datetime) -> dict[str, Any]:
         there are no others.
     :return: ``status``: ``on_time``, ``late`` (``since`` when: the oldest run after the last one that was delivered),
         ``running``, ``paused``, or ``none``, without a run. Without a schedule it is ``failed`` instead of late, and
-        ``delivered``.
+        ``delivered``. ``why`` it is late: that run has ``failed``, or is ``unfinished``, or there is ``no_run``.
     """
     if dag.is_paused:
-        return {"status": "paused", "since": None}
+        return _standing("paused")
     has_schedule = dag.next_run is not None or not all(run.by_hand for run in runs)
     runs = _asked_for(runs) or runs
     missing = runs[: next((place for place, run in enumerate(runs) if run.outcome == "delivered"), len(runs))]
@@ -141,11 +141,16 @@ def freshness(dag: Dag, runs: Sequence[Run], now: datetime) -> dict[str, Any]:
     if missing:
         since = missing[-1].run_after
         is_late = is_overdue or len(missing) > 1 or missing[0].outcome == "failed"
-        status = ("late" if has_schedule else "failed") if is_late else "running"
-        return {"status": status, "since": _iso(since)}
+        if not (is_late and has_schedule):
+            return _standing("failed" if is_late else "running", since)
+        return _standing("late", since, "failed" if missing[-1].outcome == "failed" else "unfinished")
     if is_overdue:
-        return {"status": "late", "since": _iso(dag.next_run)}
-    return {"status": ("on_time" if has_schedule else "delivered") if runs else "none", "since": None}
+        return _standing("late", dag.next_run, "no_run")
+    return _standing(("on_time" if has_schedule else "delivered") if runs else "none")
+
+
+def _standing(status: str, since: datetime | None = None, why: str | None = None) -> dict[str, Any]:
+    return {"status": status, "since": _iso(since), "why": why}
 
 
 def _asked_for(runs: Sequence[Run]) -> list[Run]:

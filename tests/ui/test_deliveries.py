@@ -63,7 +63,7 @@ def test_a_row_says_how_a_task_does(client_of, dag_runs):
             "start": start.isoformat(),
             "end": run_after.isoformat(),
         },
-        "freshness": {"status": "late", "since": run_after.isoformat(), "delivered_until": None},
+        "freshness": {"status": "late", "since": run_after.isoformat(), "why": "failed", "delivered_until": None},
         "rows": {"day": 8, "week": 8, "by_day": [0, 0, 0, 0, 0, 0, 8]},
         "dead_letters": {"http_422": 2, "timeout": 1},
         "wait": None,

@@ -29,35 +29,52 @@ def at(hours_ago):
     [
         (dag(), [run("delivered", 1)], "on_time", None),
         (dag(), [run("running", 1), run("delivered", 25)], "running", at(1)),
-        (dag(), [run("failed", 1), run("delivered", 25)], "late", at(1)),
-        (dag(), [run("failed", 1), run("failed", 25), run("delivered", 49)], "late", at(25)),
-        (dag(), [run("running", 1), run("failed", 25), run("delivered", 49)], "late", at(25)),
-        (dag(), [run("running", 1), run("running", 25)], "late", at(25)),  # the one before is not done, either
+        (dag(), [run("failed", 1), run("delivered", 25)], "late: failed", at(1)),
+        (dag(), [run("failed", 1), run("failed", 25), run("delivered", 49)], "late: failed", at(25)),
+        (dag(), [run("running", 1), run("failed", 25), run("delivered", 49)], "late: failed", at(25)),
+        (
+            dag(),
+            [run("running", 1), run("running", 25)],
+            "late: unfinished",
+            at(25),
+        ),  # the one before is not done, either
         (dag(), [run("delivered", 1), run("failed", 25)], "on_time", None),  # the last one counts
-        (dag(), [run("failed", 1)], "late", at(1)),  # nothing was ever delivered
+        (dag(), [run("failed", 1), run("running", 25), run("delivered", 49)], "late: unfinished", at(25)),
+        (dag(), [run("failed", 1)], "late: failed", at(1)),  # nothing was ever delivered
         # The next run is due, and the one before is not done, or it is not made.
-        (dag(NOW - HOUR), [run("running", 25)], "late", at(25)),
-        (dag(NOW - HOUR), [run("delivered", 25)], "late", at(1)),
+        (dag(NOW - HOUR), [run("running", 25)], "late: unfinished", at(25)),
+        (dag(NOW - HOUR), [run("delivered", 25)], "late: no_run", at(1)),
         (dag(NOW - HOUR / 60), [run("delivered", 25)], "on_time", None),  # the scheduler has a moment
         (dag(NOW - HOUR, paused=True), [run("failed", 25)], "paused", None),
         # What somebody has started by hand is not what the schedule has asked for.
         (dag(), [run("failed", 0, by_hand=True), run("delivered", 1)], "on_time", None),
         # But a window that it has asked for is delivered whoever does it, and its latest run says so.
         (dag(), [run("delivered", 0, by_hand=True, of=1), run("failed", 1, of=1)], "on_time", None),
-        (dag(), [run("failed", 0, by_hand=True, of=1), run("delivered", 1, of=1), run("delivered", 25)], "late", at(0)),
-        (dag(), [run("delivered", 0, by_hand=True, of=25), run("failed", 1, of=1)], "late", at(1)),
-        (dag(), [run("delivered", 0, of=50), run("failed", 1, of=1), run("delivered", 25, of=25)], "late", at(1)),
+        (
+            dag(),
+            [run("failed", 0, by_hand=True, of=1), run("delivered", 1, of=1), run("delivered", 25)],
+            "late: failed",
+            at(0),
+        ),
+        (dag(), [run("delivered", 0, by_hand=True, of=25), run("failed", 1, of=1)], "late: failed", at(1)),
+        (
+            dag(),
+            [run("delivered", 0, of=50), run("failed", 1, of=1), run("delivered", 25, of=25)],
+            "late: failed",
+            at(1),
+        ),
         (dag(None), [run("failed", 1, by_hand=True)], "failed", at(1)),
         (dag(None), [run("running", 1, by_hand=True)], "running", at(1)),
         (dag(None), [run("delivered", 1, by_hand=True)], "delivered", None),
         (dag(None), [run("delivered", 1)], "on_time", None),  # by an event, such as an asset's
-        (dag(None), [run("failed", 1)], "late", at(1)),
+        (dag(None), [run("failed", 1)], "late: failed", at(1)),
         (dag(), [], "none", None),
         (dag(None), [], "none", None),
     ],
 )
 def test_a_task_is_late_when_what_the_schedule_has_asked_for_is_not_delivered(of, runs, status, since):
-    assert freshness(of, runs, NOW) == {"status": status, "since": since}
+    status, _, why = status.partition(": ")
+    assert freshness(of, runs, NOW) == {"status": status, "since": since, "why": why or None}
 
 
 def instance(state="success", report=None, *, days_ago=0.0, run_id="run", index=-1, replay=None, run_type="scheduled"):
@@ -241,7 +258,8 @@ def test_a_row_has_the_last_window_and_not_a_preview():
         "start": (NOW - timedelta(days=1)).isoformat(),
         "end": NOW.isoformat(),
     }
-    assert row["freshness"] == {"status": "running", "since": NOW.isoformat(), "delivered_until": own["window_end"]}
+    standing = {"status": "running", "since": NOW.isoformat(), "why": None}
+    assert row["freshness"] == {**standing, "delivered_until": own["window_end"]}
     assert (row["rows"]["day"], row["rows"]["week"], row["since"]) == (0, 7, None)
 
 

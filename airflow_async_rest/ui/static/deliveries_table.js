@@ -1,6 +1,6 @@
 /** The table of the page "Deliveries": a row for each task. */
 
-import { isUndelivered, openLetters, orderAfter, statusOf } from "./deliveries_data.js";
+import { isUndelivered, openLetters, orderAfter, sayWhy, statusOf } from "./deliveries_data.js";
 import { NONE, count, dateTime, span } from "./format.js";
 import { C, Inner, StateBadge, Table, h, narrow } from "./kit.js";
 import { deliveryPath, windowsPath } from "./paths.js";
@@ -46,7 +46,7 @@ function Freshness({ row, zone }) {
     "td",
     null,
     h(C.Badge, { colorPalette: color, variant: "subtle", borderRadius: "full", px: 2 }, name),
-    since && h("div", { className: "quiet" }, `since ${dateTime(since, zone)}`),
+    since && h("div", { className: "quiet" }, sayWhy(row.freshness, dateTime(since, zone))),
     until && h("div", { className: "quiet wide" }, `newest delivered window ends ${dateTime(until, zone)}`),
     isUndelivered(row) && h("div", { className: "quiet wide" }, "no window delivered yet"),
   );
