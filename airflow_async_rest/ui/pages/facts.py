@@ -24,6 +24,7 @@ _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 _AT_WORK = {"running", "up_for_reschedule"}
 _BETWEEN_TRIES = "up_for_retry"
 _WRITTEN_AFTER_SECONDS = USUAL.longest_unwritten_seconds + 5  # for being written, and shown
+_ENOUGH = 5  # items: of fewer nobody knows yet
 _FIGURES = (
     *(("read", "items read"), ("delivered", "delivered"), ("delivered_later", "delivered later"), ("failed", "failed")),
     *(("skipped", "skipped"), ("unfinished", "unfinished"), ("rows_loaded", "rows loaded")),
@@ -94,12 +95,25 @@ class Facts(NamedTuple):
         return f"This was a preview: {what}. The first requests are in the task's XCom, as preview."
 
     @property
+    def failing(self) -> str | None:
+        """Return that most of what a task has sent in the last minutes failed, while it runs; None where it did not."""
+        moments = _moments(self.figures) if self.state == "running" and not self.is_stale else []
+        if not moments:
+            return None
+        first, last = moments[0], moments[-1]
+        seconds, done = math.ceil(last[0] - first[0]), int(last[1] - first[1])
+        bad = int(_failed(last) - _failed(first))
+        if seconds <= 0 or done < _ENOUGH or bad * 2 <= done:
+            return None
+        return f"Most of it fails: {bad:,} of {counted(done, 'item')} in the last {counted(seconds, 'second')}."
+
+    @property
     def is_unwritten(self) -> bool:
         """Return whether the first dead letters of a task that runs are in no file yet, as the tab decides it."""
         if self.state != "running" or self.is_stale or failures_in(self.figures) >= USUAL.most_unwritten:
             return False
         moments = _moments(self.figures)
-        first = next((moment for moment in moments if _failed(moment)), None)
+        first = next((moment for moment in moments if _failed(moment) > 0), None)
         is_earlier = self.try_number > 1 or bool((self.figures or {}).get("waits"))
         if first is None or (is_earlier and first is moments[0]):  # of an earlier try, or of the time before a wait
             return False
@@ -142,8 +156,8 @@ def _moments(figures: Mapping[str, Any] | None) -> list[Sequence[float]]:
     return [each for each in known if isinstance(each, list) and len(each) > 1 and all(map(_is_number, each))]
 
 
-def _failed(moment: Sequence[float]) -> bool:
-    return len(moment) > 2 and moment[2] > 0  # noqa: PLR2004  (the first reports had no third)
+def _failed(moment: Sequence[float]) -> float:
+    return moment[2] if len(moment) > 2 else 0  # noqa: PLR2004  (the first reports had no third)
 
 
 def _is_number(value: Any) -> bool:

@@ -10,6 +10,7 @@ import { History } from "./history.js";
 import { differences, isDeliveredLater, lastReplay, nextStep } from "./next_step.js";
 import { Preview } from "./preview.js";
 import { Progress } from "./progress.js";
+import { sayFailing } from "./progress_data.js";
 import { Actions } from "./replay.js";
 import { Later, Older, Why } from "./why.js";
 import {
@@ -39,6 +40,7 @@ import "./paused.js";
 import "./preview_data.js";
 import "./rates.js";
 import "./route.js";
+import "./selection.js";
 import "./sparkline.js";
 import "./styles.js";
 import "./well_formed.js";
@@ -85,6 +87,12 @@ function Waiting({ task }) {
     { title: `The quota is gone: the task starts again at ${dateTime(wait.until, zone)}` },
     `Since ${dateTime(wait.since, zone)}: ${wait.why}. The task holds no slot, and no retry is used.`,
   );
+}
+
+/** That most of what a task sends fails, while it still runs. */
+function Failing({ task }) {
+  const said = isLive(task) ? sayFailing(task.figures) : null;
+  return said && h(Notice, { status: "warning", title: said.title }, said.text);
 }
 
 /** Airflow asks no more for a task that has ended, so the page around this tab still shows the try before. */
@@ -185,6 +193,7 @@ function Task({ scope, task, refresh }) {
     !open && h(Why, { task, step, replay, actions }),
     h(Older, { task }),
     h(Waiting, { task }),
+    h(Failing, { task }),
     h(Replaying, { task, asked: open }),
     h(Later, { task, replay }),
     isOver(asked, task) && h(Around),

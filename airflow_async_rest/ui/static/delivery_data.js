@@ -163,6 +163,10 @@ export function refusesRequests(task) {
   return null;
 }
 
+/** Whether there was nothing to do: no rows, or, of a task that fetches, none in what was asked for. */
+export const isEmpty = (report) =>
+  report.read === 0 || (fetched(report) && report.rows_loaded === 0 && failuresOf(report) === 0);
+
 /** Everything that is a dead letter: items, and rows that the database refused. */
 export const failuresOf = (figures) => (figures?.failed ?? 0) + (figures?.rows_refused ?? 0);
 

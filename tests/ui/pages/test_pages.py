@@ -72,6 +72,24 @@ def test_a_task_that_runs_is_not_told_that_its_storage_is_wrong_before_it_has_wr
     assert facts._replace(state="failed").is_unwritten is False
 
 
+@pytest.mark.parametrize(
+    ("state", "history", "said"),
+    [
+        ("running", [[0, 0, 0], [60, 1_100, 1_090]], "Most of it fails: 1,090 of 1,100 items in the last 60 seconds."),
+        ("running", [[0, 0, 0], [60, 100, 50]], None),
+        ("running", [[0, 200, 200], [60, 300, 200]], None),
+        ("running", [[0, 0, 0], [60, 4, 4]], None),
+        ("running", [], None),
+        ("running", [["x"], [60, 4, "x"]], None),
+        ("failed", [[0, 0, 0], [60, 100, 90]], None),
+    ],
+)
+def test_a_task_of_which_most_fails_says_so_while_it_runs(client_of, dag_runs, state, history, said):
+    dag_runs("paged", (state, None, report(9, 0, updated_at="2026-03-04T00:00:00Z", history=history)))
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("Most of it fails" in page, (said or "") in page) == (said is not None, True)
+
+
 @pytest.mark.parametrize("seconds", [4, 60])
 def test_dead_letters_that_are_not_written_yet_are_said_to_come(client_of, dag_runs, tmp_path, monkeypatch, seconds):
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path))
