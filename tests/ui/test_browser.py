@@ -153,11 +153,11 @@ def test_a_viewer_sees_it_all_and_can_send_nothing(stage, browser, viewer, worke
 def test_the_rejected_handful_is_replayed_now_that_the_api_takes_it(stage, page, worked):
     before = stage.api.get("/_stats").json()["requests"]
     page.goto(worked.path())
-    page.get_by_role("button", name=f"{SEND_AGAIN} (3)").click()
+    page.get_by_role("button", name=f"{SEND_AGAIN} (3 items)").click()
     dialog = page.get_by_role("alertdialog")
     dialog.get_by_text("Send 3 dead letters again?").wait_for()
     photograph(page, "delivery-replay", 900)
-    dialog.get_by_role("button", name="Send 3 again").click()
+    dialog.get_by_role("button", name="Send 3 items again").click()
     page.get_by_text("3 delivered, 0 failed again.").wait_for()
     assert page.get_by_role("table", name="Dead letters").count() == 0
     assert page.get_by_role("button", name="Reload the page").is_visible()  # Airflow's header shows the try before

@@ -145,10 +145,30 @@ def test_where_nothing_can_be_done_nothing_is_offered(state, figures):
 )  # fmt: skip
 def test_resuming_says_what_it_does_and_to_how_many(state, figures, more, count, does):
     step = ran(STEP, "nextStep", {"state": state, "figures": figures, **more})
-    assert step["resume"] == {"name": "Resume the window", "count": count, "does": does}
+    size = None if count is None else f"{count} item{'' if count == 1 else 's'}"
+    assert step["resume"] == {"name": "Resume the window", "count": count, "size": size, "does": does}
 
 
 FUNCTION = "This task is a function: clear it."
+
+
+@pytest.mark.parametrize(
+    ("figures", "more", "kind", "label"),
+    [
+        (SOME, {}, "replay", "Send the same requests again (3 items)"),
+        ({**SOME, "failed": 1, "reasons": {"http_422": 1}}, {}, "replay", "Send the same requests again (1 item)"),
+        (STOPPED, {}, "resume", "Resume the window (10 items)"),
+        ({**STOPPED, "failed": 0, "unfinished": 0}, {}, "resume", "Resume the window"),
+        (SOME, {"fetches": True}, "resume", "Try all again (3 items)"),
+        ({**SOME, "rows_refused": 1_200}, {"fetches": True}, "resume", "Try all again (3 items, 1,200 rows)"),
+        ({**SOME, "failed": 0, "rows_refused": 1}, {"fetches": True}, "resume", "Try all again (1 row)"),
+        (DONE, {"fetches": True}, "resume", "Resume the window"),
+        (SOME, {"refuses": FUNCTION}, "resume", "Clear the task"),
+    ],
+)
+def test_the_number_on_a_button_says_of_what_it_is(figures, more, kind, label):
+    step = ran(STEP, "nextStep", {"state": "failed", "figures": figures, **more})
+    assert ran(STEP, "labelOf", step[kind]) == label
 
 
 @pytest.mark.parametrize(
@@ -178,7 +198,9 @@ def test_the_box_says_what_the_filled_button_does(figures, more, name):
 def test_a_task_that_is_no_operator_is_cleared_and_runs_again():
     step = ran(STEP, "nextStep", {"state": "failed", "figures": SOME, "refuses": FUNCTION})
     assert step["why"] == FUNCTION
-    assert step["resume"] == {"name": "Clear the task", "count": None, "does": "Runs all of the task again."}
+    assert step["resume"] == {
+        "name": "Clear the task", "count": None, "size": None, "does": "Runs all of the task again.",
+    }  # fmt: skip
 
 
 NEVER = "These never became requests: correct the rows or the transform."
@@ -503,7 +525,9 @@ def test_what_tries_have_sent_again_stands_in_the_report(ended, try_number, figu
     assert ran("delivery_data.js", "replaysOf", task) == found
 
 
-@pytest.mark.parametrize(("number", "these"), [(1, "this one"), (2, "these 2"), (1200, "these 1,200"), (None, "these")])
+@pytest.mark.parametrize(
+    ("number", "these"), [(1, "this one"), (2, "these 2 items"), (1200, "these 1,200 items"), (None, "these")]
+)
 def test_a_filtered_replay_names_what_it_sends(number, these):
     assert ran(STEP, "nameOfFiltered", number) == f"Send {these} again (filtered)"
 

@@ -128,11 +128,22 @@ function whyResume({ state, figures, differs, replayable, refuses, fetches }) {
 
 /** What a Clear is called, what it does, and to how many. */
 function resuming({ refuses, fetches, ...known }) {
-  if (refuses) return { name: "Clear the task", count: null, does: "Runs all of the task again." };
-  if (!fetches) return { name: RESUME, ...reading(known) };
-  const failed = failuresOf(known.figures);
-  return { name: failed ? "Try all again" : RESUME, count: failed || null, does: FETCHES_AGAIN };
+  if (refuses) return { name: "Clear the task", count: null, size: null, does: "Runs all of the task again." };
+  if (!fetches) {
+    const { count: number, does } = reading(known);
+    return { name: RESUME, count: number, size: sizeOf(number), does };
+  }
+  const failed = failuresOf(known.figures) || null;
+  const { failed: items, rows_refused: rows } = known.figures;
+  const size = [items && counted(items, "item"), rows && counted(rows, "row")].filter(Boolean).join(", ") || null;
+  return { name: failed ? "Try all again" : RESUME, count: failed, size, does: FETCHES_AGAIN };
 }
+
+/** How many of what: a button's number is of items, of rows, or of windows. */
+const sizeOf = (number) => (number == null ? null : counted(number, "item"));
+
+/** What the button of a way on says. */
+export const labelOf = ({ name, size }) => (size === null ? name : `${name} (${size})`);
 
 const RESUME = "Resume the window";
 const FETCHES_AGAIN =
@@ -166,12 +177,12 @@ function reading({ state, figures, differs }) {
 /** What a replay is called, and what it does to so many. */
 export function replaying(replayable) {
   const what = replayable === 1 ? "this request as it was, with the same key" : "these requests as they were, with the same keys";
-  return { name: "Send the same requests again", count: replayable, does: `Sends ${what}; nothing else of the window.` };
+  return { name: "Send the same requests again", count: replayable, size: sizeOf(replayable), does: `Sends ${what}; nothing else of the window.` };
 }
 
-/** "Send these 3 again (filtered)", by how many match, where that is known. */
+/** "Send these 3 items again (filtered)", by how many match, where that is known. */
 export function nameOfFiltered(number) {
-  const these = number === 1 ? "this one" : number == null ? "these" : `these ${count(number)}`;
+  const these = number === 1 ? "this one" : number == null ? "these" : `these ${sizeOf(number)}`;
   return `Send ${these} again (filtered)`;
 }
 
@@ -190,7 +201,7 @@ function elsewhere({ figures, replayable, replays }) {
  *   letters are requests that can be sent again, `refuses`: why such a task sends none again, or null, `fetches`: whether
  *   it is one that fetches, which is resumed only, `replays`: whether it is a replay of another task's.
  * @returns null where there is nothing to do; else `primary`, "resume" or "replay", or null where it is not done in this
- *   task, `why`, and of both ways its `name`, `count`, and what it `does`.
+ *   task, `why`, and of both ways its `name`, `count`, the same as `size`, in words, and what it `does`.
  */
 export function nextStep({ state, figures, differs = [], replayable = countOfLetters(figures), refuses = null, fetches = false, replays = false }) {
   if (state !== "failed" && !(state === "success" && failuresOf(figures) > 0)) return null;

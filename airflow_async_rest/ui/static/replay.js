@@ -6,7 +6,7 @@ import { Question } from "./dialog.js";
 import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
 import { isFetch, refusesRequests } from "./delivery_data.js";
-import { nameOfFiltered, titleOfFailure } from "./next_step.js";
+import { labelOf, nameOfFiltered, titleOfFailure } from "./next_step.js";
 import { Paused } from "./paused.js";
 
 const { useEffect, useState } = React;
@@ -50,8 +50,6 @@ function whyNotSent({ task, page, isFiltered, isCurrent, number }) {
   );
 }
 
-const withNumber = (label, number) => (number == null ? label : `${label} (${count(number)})`);
-
 /** The two ways on, with why one cannot be gone: `{resume, replay}`; a task that fetches has the first alone. */
 function offers({ task, step, waits, mayClear, ...rest }) {
   const right = mayClear === "yes" || mayClear === "asking" ? null : mayClear;
@@ -60,7 +58,7 @@ function offers({ task, step, waits, mayClear, ...rest }) {
   const resume = {
     ...step.resume,
     kind: "resume",
-    label: withNumber(step.resume.name, step.resume.count),
+    label: labelOf(step.resume),
     blocked: waits ?? never ?? right,
   };
   const { page, filter, isFiltered } = rest;
@@ -71,7 +69,7 @@ function offers({ task, step, waits, mayClear, ...rest }) {
     ...step.replay,
     kind: "replay",
     request,
-    label: isFiltered ? nameOfFiltered(number) : withNumber(step.replay.name, number),
+    label: isFiltered ? nameOfFiltered(number) : labelOf(step.replay),
     without: page ? page.matching - page.replayable : 0,
     blocked: waits ?? whyNotSent({ task, number, ...rest }) ?? right,
   };
@@ -116,7 +114,7 @@ const withoutRequest = (number) =>
 /** What is asked before it is done, and what the button for it says. */
 function question({ kind, name, count: number }) {
   if (kind === "resume") return [`${name}?`, name.split(" ")[0]];
-  return [`Send ${counted(number, "dead letter")} again?`, `Send ${count(number)} again`];
+  return [`Send ${counted(number, "dead letter")} again?`, `Send ${counted(number, "item")} again`];
 }
 
 function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {

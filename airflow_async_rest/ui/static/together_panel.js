@@ -4,6 +4,7 @@ import { NumberField } from "./controls.js";
 import { Question } from "./dialog.js";
 import { NONE, count, counted, numberOf, span } from "./format.js";
 import { C, Inner, Notice, React, Table, h, hidden } from "./kit.js";
+import { labelOf } from "./next_step.js";
 import { deliveryPath } from "./paths.js";
 import { Paused } from "./paused.js";
 import { useMayClear } from "./replay.js";
@@ -28,7 +29,10 @@ export function useWork(dagId, refresh) {
   return work;
 }
 
-const NAMES = { resume: "Resume the windows", replay: "Send the same requests again" };
+const NAMES = {
+  resume: (number) => `Resume the windows (${count(number)})`,
+  replay: (number) => labelOf({ name: "Send the same requests again", size: counted(number, "window") }),
+};
 const AT_WORK = { resume: "Resuming", replay: "Sending again:" };
 const MARKS = { done: "✓", failed: "×", working: "▸", waiting: "…", left: "–" };
 
@@ -97,7 +101,7 @@ function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
     {
       open,
       title,
-      label: kind === "resume" ? `Resume ${count(rows.length)}` : "Send again",
+      label: kind === "resume" ? `Resume ${counted(rows.length, "window")}` : "Send again",
       blocked: number === null,
       onClose,
       onConfirm: () => {
@@ -146,7 +150,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
         disabled: !ways[kind].length || isBusy || mayClear !== "yes",
         onClick: () => setAsked({ kind, open: true }),
       },
-      `${NAMES[kind]} (${count(ways[kind].length)})`,
+      NAMES[kind](ways[kind].length),
     );
   return h(
     C.Flex,
@@ -155,7 +159,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
       C.Flex,
       { as: "label", align: "center", gap: 2, fontSize: "sm" },
       h("input", { type: "checkbox", checked: isAll, onChange: () => onChoose(isAll ? new Set() : new Set(any)) }),
-      `All that can go on (${count(any.length)})`,
+      labelOf({ name: "All that can go on", size: counted(any.length, "window") }),
     ),
     h(C.Text, { fontSize: "sm", color: "fg.muted", "aria-live": "polite" }, `${count(picked.length)} chosen`),
     [primary, primary === "replay" ? "resume" : "replay"].map(button),
