@@ -1,5 +1,6 @@
 """What the page "Deliveries" says of one task, by its newest instances: pure decisions over values."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,11 +13,12 @@ _DAYS = 7
 _DAY = timedelta(days=1)
 # A run that is due is made by the scheduler some seconds later.
 _PATIENCE = timedelta(minutes=5)
+_TRY = re.compile("[0-9]{1,9}")  # its number
 _BY_HAND = "manual"
 _FAILED = {"failed", "upstream_failed"}
 _SKIPPED = "skipped"
 _WITHOUT_WORK = {_SKIPPED, "removed"}
-_WAITS = "up_for_reschedule"
+WAITS = "up_for_reschedule"
 REPLAYS = "ReplayDeadLettersOperator"
 _LEFT_BY_A_REPLAY = "left_by_a_replay"
 
@@ -219,7 +221,7 @@ def _replayed_in(each: Instance) -> dict[int, int]:
     # The first reports knew of the last try only.
     known = {str(each.tries): report.get("replay"), **(replays if isinstance(replays, Mapping) else {})}
     counts = {number: replay.get("delivered") for number, replay in known.items() if isinstance(replay, Mapping)}
-    return {int(number): count for number, count in counts.items() if number.isdecimal() and type(count) is int}
+    return {int(number): count for number, count in counts.items() if _TRY.fullmatch(number) and type(count) is int}
 
 
 def _current(instances: Sequence[Instance]) -> list[Instance]:
@@ -255,14 +257,16 @@ def dead_letters(instances: Sequence[Instance]) -> Counter[str]:
 
 def wait_of(instances: Sequence[Instance]) -> dict[str, Any] | None:
     """Return for what the newest instance that waits for a quota waits, and until when; None where none does."""
-    for each in instances:
-        waits = (each.report or {}).get("waits")
-        if each.state == _WAITS and isinstance(waits, list) and waits and isinstance(waits[-1], Mapping):
-            wait = waits[-1]
-            return {
-                name: text if isinstance(text := wait.get(name), str) else None for name in ("since", "until", "why")
-            }
-    return None
+    return next((wait for each in instances if each.state == WAITS and (wait := last_wait(each.report))), None)
+
+
+def last_wait(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the last wait for a quota that a report knows of; None where it knows of none."""
+    waits = (report or {}).get("waits")
+    if not (isinstance(waits, list) and waits and isinstance(waits[-1], Mapping)):
+        return None
+    wait = waits[-1]
+    return {name: text if isinstance(text := wait.get(name), str) else None for name in ("since", "until", "why")}
 
 
 def _delivered_until(instances: Sequence[Instance]) -> str | None:

@@ -16,14 +16,16 @@ from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.tasks.storage.folders import TaskScope, shows_payloads
 from airflow_async_rest.ui import letters
+from airflow_async_rest.ui.freshness import WAITS, last_wait
 from airflow_async_rest.ui.reports import as_date, failures_in, is_report, pushed_values
 from airflow_async_rest.ui.states import TaskInstanceId, store_of
 
 LETTERS_OF_PAGE = 50
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
-_AT_WORK = {"running", "up_for_reschedule"}
+_AT_WORK = {"running", WAITS}
 _BETWEEN_TRIES = "up_for_retry"
 _WRITTEN_AFTER_SECONDS = USUAL.longest_unwritten_seconds + 5  # for being written, and shown
+_LARGEST = 1e15  # of what may be a time, or a count
 _ENOUGH = 5  # items: of fewer nobody knows yet
 _FIGURES = (
     *(("read", "items read"), ("delivered", "delivered"), ("delivered_later", "delivered later"), ("failed", "failed")),
@@ -95,6 +97,11 @@ class Facts(NamedTuple):
         return f"This was a preview: {what}. The first requests are in the task's XCom, as preview."
 
     @property
+    def wait(self) -> Mapping[str, Any] | None:
+        """Return what the task waits for, as it is started again by itself: ``since``, ``until`` and ``why``."""
+        return last_wait(self.figures) if self.state == WAITS else None
+
+    @property
     def failing(self) -> str | None:
         """Return that most of what a task has sent in the last minutes failed, while it runs; None where it did not."""
         moments = _moments(self.figures) if self.state == "running" and not self.is_stale else []
@@ -161,7 +168,7 @@ def _failed(moment: Sequence[float]) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and -_LARGEST < value < _LARGEST
 
 
 def _latest(

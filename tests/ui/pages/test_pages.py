@@ -81,6 +81,8 @@ def test_a_task_that_runs_is_not_told_that_its_storage_is_wrong_before_it_has_wr
         ("running", [[0, 0, 0], [60, 4, 4]], None),
         ("running", [], None),
         ("running", [["x"], [60, 4, "x"]], None),
+        ("running", [[-1e308, 0, 0], [1e308, 1e308, 1e308]], None),
+        ("running", [[0, 0, 0], [60, 10**400, 10**400]], None),
         ("failed", [[0, 0, 0], [60, 100, 90]], None),
     ],
 )

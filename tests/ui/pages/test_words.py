@@ -22,9 +22,11 @@ _FOOT = (
     "filters, and a button that sends again what failed."
 )
 FOOT = [_FOOT]
+WAIT = {"since": "2026-03-04T12:00:00+00:00", "until": "2026-03-04T13:00:00+00:00", "why": "10,000 a day are gone"}
 WINDOW = {"window_start": "2026-03-01T00:00:00+00:00", "window_end": "2026-03-02T00:00:00+00:00"}
 OF_WINDOW = " · window 2026-03-01 00:00:00 to 2026-03-02 00:00:00"
 COLUMNS = "Key | Reason | What the API said | Request | Attempts | Failed at"
+GONE, NO_SLOT = "The quota is gone: the task starts again at", "The task holds no slot, and no retry is used."
 _LINE = r"</?(?:p|h1|h2|li|tr|dl|main|footer|title|div|body|table|ul|nav)\b[^>]*>|<br>"
 
 
@@ -131,6 +133,16 @@ def test_what_was_delivered_later_has_no_error_and_says_when(shown, folder):
         ("skipped", report(0, preview=True), None, ENDED, [
             "post: skipped", "paged, run0 · try 1 · ended 2026-03-04 00:00:00",
             "This was a preview: nothing was sent. 0 dead letters would be sent again.", "items read: 0", "delivered: 0", "failed: 0",
+        ]),
+        ("up_for_reschedule", None, report(3, waits=[WAIT], updated_at="2026-03-04T00:00:00Z"), None, [
+            "post: up for reschedule", "paged, run0 · try 1",
+            f"{GONE} 2026-03-04 13:00:00. Since 2026-03-04 12:00:00: 10,000 a day are gone. {NO_SLOT}",
+            "items read: 3", "delivered: 3", "failed: 0",
+        ]),
+        ("up_for_reschedule", None, report(3, waits=[{"until": 5}]), None, [
+            "post: up for reschedule", "paged, run0 · try 1",
+            f"{GONE} a time that is not known. {NO_SLOT}",
+            "items read: 3", "delivered: 3", "failed: 0",
         ]),
         ("running", None, report(3, 1, updated_at="2026-03-04T00:00:00Z", history=[[0, 0, 0], [2, 4, 1]], reasons={"timeout": 1}), None, [
             "post: running", "paged, run0 · try 1", "items read: 4", "delivered: 3", "failed: 1", "What failed (1)", "timeout: 1",
