@@ -206,7 +206,7 @@ def _rows_of(each: Instance, now: datetime) -> Iterator[tuple[datetime, int]]:
     report = each.report or {}
     rows = report.get("rows_loaded", report.get("delivered"))
     replayed = _replayed_in(each)
-    ends = {**each.earlier, each.tries: each.ended_at or now}
+    ends = {each.tries: each.ended_at or now, **each.earlier}  # one that was cleared since has ended before
     last = max((number for number in ends if number not in replayed), default=None)
     others = {} if last is None or not isinstance(rows, int) else {last: max(rows - sum(replayed.values()), 0)}
     for number, count in {**replayed, **others}.items():

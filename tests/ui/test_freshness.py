@@ -198,6 +198,7 @@ FEW = {"sent": 2, "delivered": 1, "failed": 1}
         (report(1_000, replay=SENT, replays={"2": SENT}), 2, {}, [0, 0, 0, 0, 0, 0, 3]),  # nobody knows of the first
         (report(1_000, replay=SENT, replays={"2": SENT}), 2, {1: None}, [0, 0, 0, 0, 0, 0, 3]),
         (report(2, replay=SENT, replays={"2": SENT}), 2, {1: ago(1.1)}, [0, 0, 0, 0, 0, 0, 3]),
+        (report(1_000, replay=SENT, replays={"2": SENT}), 2, {1: ago(3.1), 2: ago(2.1)}, [0, 0, 0, 997, 3, 0, 0]),  # cleared
         (report(9, replay="x", replays={"x": SENT, "²": SENT, "9" * 5_000: SENT, "1": {"delivered": "1"}, "7": 5}), 2, {1: ago(1.1)}, [0] * 6 + [9]),
         (report(9, replay=None, replays=[5]), 1, {}, [0] * 6 + [9]),
     ],
