@@ -29,11 +29,13 @@ def next_step(
     why_none = "" if fetches or sent or not failures else _why_none(told, failures)
     if operator == REPLAYS and failures:
         return _of_a_replay(why_none if told.get("complete") is not False else "")
+    is_function = (operator or "").startswith(("_", "Python"))
+    why = why_none or ("" if is_function else _one_cause(told))
     if state == "success":
-        return None if fetches else _of_what_is_allowed(why_none, sent, failures)
+        return None if fetches else _of_what_is_allowed(why, sent, failures)
     if fetches or told.get("complete") is not True:
-        return f"{why_none} Clear the task: it goes on where it stopped, with what failed and what is missing.".strip()
-    return _of_what_failed(operator or "", why_none, sent, failures)
+        return f"{why} Clear the task: it goes on where it stopped, with what failed and what is missing.".strip()
+    return _of_what_failed(why, sent, failures, is_function=is_function)
 
 
 def _why_none(told: Mapping[str, Any], failures: int) -> str:
@@ -54,17 +56,26 @@ def _of_a_replay(why_none: str) -> str:
     return f"{why_none} Then clear the task that delivers them: a replay cannot make requests of them."
 
 
-def _of_what_is_allowed(why_none: str, sent: int, failures: int) -> str:
-    what = why_none or f"Send {_requests(sent, failures)} again {_REPLAY}."
+def _of_what_is_allowed(why: str, sent: int, failures: int) -> str:
+    what = why or f"Send {_requests(sent, failures)} again {_REPLAY}."
     return f"The task allows that many failures. {what} A Clear would run all of it again."
 
 
-def _of_what_failed(operator: str, why_none: str, sent: int, failures: int) -> str:
+def _one_cause(told: Mapping[str, Any]) -> str:
+    """Say that all that was tried failed for one reason, where it did: then no row is to blame."""
+    reasons = reasons_in(told)
+    return (
+        ""
+        if told.get("delivered") or len(reasons) != 1
+        else f"All failed for one cause, {next(iter(reasons))}: correct it first."
+    )
+
+
+def _of_what_failed(why: str, sent: int, failures: int, *, is_function: bool) -> str:
     if not failures:
         return "No dead letter is left. Clear the task: it sends nothing, and is marked as done."
-    if why_none:
-        return why_none if why_none == _TAKEN else f"{why_none} Then clear the task: it makes requests of their rows."
-    is_function = operator.startswith(("_", "Python"))
+    if why:
+        return why if why == _TAKEN else f"{why} Then clear the task: it makes requests of their rows."
     clear = "all of it runs again" if is_function else "those that failed are made again from their rows"
     return f"Send {_requests(sent, failures)} again {_REPLAY}; or clear the task: {clear}."
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from tables import every_row
+from ui.node import ran
 from ui.test_endpoints import report
 from ui.test_selection import UNWRITTEN
 
@@ -381,6 +382,7 @@ MADE_AGAIN = "clear the task: those that failed are made again from their rows."
 ALLOWED = "The task allows that many failures."
 RUNS_AGAIN = "A Clear would run all of it again."
 BY_A_REPLAY = "again with ReplayDeadLettersOperator"
+ONE_CAUSE = "All failed for one cause, http_404: correct it first."
 THEN_CLEAR = "Then clear the task: it makes requests of their rows."
 
 
@@ -423,6 +425,13 @@ THEN_CLEAR = "Then clear the task: it makes requests of their rows."
         ("failed", report(9, 1, complete=False), None, None, GOES_ON),
         ("failed", report(9, complete=True), None, None,
          "No dead letter is left. Clear the task: it sends nothing, and is marked as done."),
+        ("failed", report(0, 3, complete=True, reasons={"http_404": 3}), None, None, f"{ONE_CAUSE} {THEN_CLEAR}"),
+        ("failed", report(0, 3, complete=False, reasons={"http_404": 3}), None, None, f"{ONE_CAUSE} {GOES_ON}"),
+        ("failed", report(0, 3, rows_loaded=0, reasons={"http_404": 3}), None, None, f"{ONE_CAUSE} {GOES_ON}"),
+        ("failed", report(0, 3, complete=True, reasons={"http_404": 2, "timeout": 1}), None, None,
+         f"Send the same requests {BY_A_REPLAY}; or {MADE_AGAIN}"),
+        ("failed", report(0, 3, complete=True, reasons={"http_404": 3}), FUNCTION, None,
+         f"Send the same requests {BY_A_REPLAY}; or clear the task: all of it runs again."),
         ("failed", report(9, complete="yes"), None, None, GOES_ON),
     ],
 )  # fmt: skip
@@ -430,6 +439,23 @@ def test_what_to_do_next(application, state, figures, operator, replayable, step
     from airflow_async_rest.ui.pages.next_step import next_step
 
     assert next_step(state, figures, operator, replayable) == step
+
+
+@pytest.mark.parametrize(("state", "complete"), [("failed", True), ("failed", False), ("success", True)])
+@pytest.mark.parametrize("delivered", [0, 9])
+@pytest.mark.parametrize(
+    "reasons",
+    [NEVER, TAKEN, {**NEVER, **TAKEN}, {"http_422": 1}, {"http_422": 1, **NEVER}, {"http_404": 2, "timeout": 1}, {}],
+)
+def test_a_replay_is_advised_where_the_tab_has_it_as_the_better_way(application, state, complete, delivered, reasons):
+    from airflow_async_rest.ui.pages.next_step import next_step
+
+    figures = report(delivered, sum(reasons.values()), complete=complete, reasons=reasons)
+    tab = ran("next_step.js", "nextStep", {"state": state, "figures": figures})
+    said = next_step(state, figures, "SqlToRestOperator")
+    assert (tab is None) is (said is None)
+    is_replay = tab is not None and tab["primary"] == "replay"
+    assert (BY_A_REPLAY in (said or "")) is is_replay, (tab, said)
 
 
 def test_a_replay_of_what_never_was_a_request_is_not_advised(client_of, dag_runs, tmp_path, monkeypatch):
