@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskinstancehistory import TaskInstanceHistory as Try
 from airflow.models.xcom import XComModel
 from sqlalchemy import case, func, or_, select, tuple_
 from sqlalchemy.orm import Session
@@ -217,8 +218,22 @@ def _told(
     replays = replays_of(
         [Failed(task, reports[task], failed[task].ended_at) for task in newest_of_each(list(failed), most)]
     )
-    told = [each._replace(report=reports.get(each.task), replay=replays.get(each.task)) for each in instances]
+    replayed = [task for task, report in reports.items() if "replay" in report or "replays" in report]
+    earlier = _earlier_tries(session, newest_of_each(replayed, most))
+    told = [
+        each._replace(report=reports.get(each.task), replay=replays.get(each.task), earlier=earlier.get(each.task, {}))
+        for each in instances
+    ]
     return told, ({each.task for each in begun} - set(asked)) | (found.unread - progress.keys())
+
+
+def _earlier_tries(session: Session, tasks: Sequence[TaskInstanceId]) -> dict[TaskInstanceId, dict[int, Any]]:
+    """Return when the earlier tries of task instances have ended, as far as Airflow knows them."""
+    found: dict[TaskInstanceId, dict[int, Any]] = defaultdict(dict)
+    place = (Try.dag_id, Try.run_id, Try.task_id, Try.map_index)
+    for line in session.execute(select(*place, Try.try_number, Try.end_date).where(tuple_(*place).in_(tasks))):
+        found[TaskInstanceId(*line[:4])][line.try_number] = line.end_date
+    return found
 
 
 def _since(instances: Sequence[Instance], is_cut: bool, unread: Collection[TaskInstanceId]) -> datetime | None:

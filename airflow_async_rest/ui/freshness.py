@@ -1,22 +1,24 @@
 """What the page "Deliveries" says of one task, by its newest instances: pure decisions over values."""
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from airflow_async_rest.ui.reports import as_date, failures_in, window_of
+from airflow_async_rest.ui.reports import as_date, failures_in, reasons_in, window_of
 from airflow_async_rest.ui.states import TaskInstanceId
 
 _DAYS = 7
 _DAY = timedelta(days=1)
 # A run that is due is made by the scheduler some seconds later.
 _PATIENCE = timedelta(minutes=5)
+_TRY = re.compile("[0-9]{1,9}")  # its number
 _BY_HAND = "manual"
 _FAILED = {"failed", "upstream_failed"}
 _SKIPPED = "skipped"
 _WITHOUT_WORK = {_SKIPPED, "removed"}
-_WAITS = "up_for_reschedule"
+WAITS = "up_for_reschedule"
 REPLAYS = "ReplayDeadLettersOperator"
 _LEFT_BY_A_REPLAY = "left_by_a_replay"
 
@@ -37,6 +39,7 @@ class Instance(NamedTuple):
     :param report: or its progress, until there is one.
     :param replay: the last one of its dead letters by another task, since it has ended.
     :param tries: how many have begun.
+    :param earlier: when its earlier tries have ended, by their numbers; only where a replay was among the tries.
     """
 
     task: TaskInstanceId
@@ -50,6 +53,7 @@ class Instance(NamedTuple):
     replay: Mapping[str, Any] | None = None
     tries: int = 1
     operator: str | None = None
+    earlier: Mapping[int, datetime | None] = {}
 
     @property
     def window(self) -> tuple[Any, Any]:
@@ -128,10 +132,10 @@ def freshness(dag: Dag, runs: Sequence[Run], now: datetime) -> dict[str, Any]:
         there are no others.
     :return: ``status``: ``on_time``, ``late`` (``since`` when: the oldest run after the last one that was delivered),
         ``running``, ``paused``, or ``none``, without a run. Without a schedule it is ``failed`` instead of late, and
-        ``delivered``.
+        ``delivered``. ``why`` it is late: that run has ``failed``, or is ``unfinished``, or there is ``no_run``.
     """
     if dag.is_paused:
-        return {"status": "paused", "since": None}
+        return _standing("paused")
     has_schedule = dag.next_run is not None or not all(run.by_hand for run in runs)
     runs = _asked_for(runs) or runs
     missing = runs[: next((place for place, run in enumerate(runs) if run.outcome == "delivered"), len(runs))]
@@ -139,11 +143,16 @@ def freshness(dag: Dag, runs: Sequence[Run], now: datetime) -> dict[str, Any]:
     if missing:
         since = missing[-1].run_after
         is_late = is_overdue or len(missing) > 1 or missing[0].outcome == "failed"
-        status = ("late" if has_schedule else "failed") if is_late else "running"
-        return {"status": status, "since": _iso(since)}
+        if not (is_late and has_schedule):
+            return _standing("failed" if is_late else "running", since)
+        return _standing("late", since, "failed" if missing[-1].outcome == "failed" else "unfinished")
     if is_overdue:
-        return {"status": "late", "since": _iso(dag.next_run)}
-    return {"status": ("on_time" if has_schedule else "delivered") if runs else "none", "since": None}
+        return _standing("late", dag.next_run, "no_run")
+    return _standing(("on_time" if has_schedule else "delivered") if runs else "none")
+
+
+def _standing(status: str, since: datetime | None = None, why: str | None = None) -> dict[str, Any]:
+    return {"status": status, "since": _iso(since), "why": why}
 
 
 def _asked_for(runs: Sequence[Run]) -> list[Run]:
@@ -181,20 +190,38 @@ def rows_by_day(instances: Sequence[Instance], now: datetime) -> list[int]:
     """Return how many rows were delivered, or loaded, in each of the last seven times 24 hours, the latest last."""
     found = [0] * _DAYS
     for each in instances:
-        # A worker's clock may be ahead, and a task may end while the page is made.
-        ago = max((now - (each.ended_at or now)) // _DAY, 0)
-        if each.report is not None and ago < _DAYS:
-            rows = _rows_of(each.report)
-            found[_DAYS - 1 - ago] += rows if isinstance(rows, int) else 0
+        for ended_at, rows in _rows_of(each, now):
+            # A worker's clock may be ahead, and a task may end while the page is made.
+            ago = max((now - ended_at) // _DAY, 0)
+            if ago < _DAYS:
+                found[_DAYS - 1 - ago] += rows
     return found
 
 
-def _rows_of(report: Mapping[str, Any]) -> Any:
-    """Return the rows of the last try: after a replay in the task, the report is that of the whole window still."""
-    replayed = report.get("replay")
-    if isinstance(replayed, Mapping):
-        return replayed.get("delivered")
-    return report.get("rows_loaded", report.get("delivered"))
+def _rows_of(each: Instance, now: datetime) -> Iterator[tuple[datetime, int]]:
+    """Yield rows, and when they count: those of a replay in the task at its end, the rest at the last other try's.
+
+    The report is that of the whole window. Of tries that Airflow no longer knows, nobody can say when they ended.
+    """
+    report = each.report or {}
+    rows = report.get("rows_loaded", report.get("delivered"))
+    replayed = _replayed_in(each)
+    ends = {each.tries: each.ended_at or now, **each.earlier}  # one that was cleared since has ended before
+    last = max((number for number in ends if number not in replayed), default=None)
+    others = {} if last is None or not isinstance(rows, int) else {last: max(rows - sum(replayed.values()), 0)}
+    for number, count in {**replayed, **others}.items():
+        if ended_at := ends.get(number):
+            yield ended_at, count
+
+
+def _replayed_in(each: Instance) -> dict[int, int]:
+    """Return how many rows each replay in the task has delivered, by the number of its try."""
+    report = each.report or {}
+    replays = report.get("replays")
+    # The first reports knew of the last try only.
+    known = {str(each.tries): report.get("replay"), **(replays if isinstance(replays, Mapping) else {})}
+    counts = {number: replay.get("delivered") for number, replay in known.items() if isinstance(replay, Mapping)}
+    return {int(number): count for number, count in counts.items() if _TRY.fullmatch(number) and type(count) is int}
 
 
 def _current(instances: Sequence[Instance]) -> list[Instance]:
@@ -220,9 +247,7 @@ def dead_letters(instances: Sequence[Instance]) -> Counter[str]:
     for each in instances:
         if each.report is None or each.operator == REPLAYS or not (failed := failures_in(each.report)):
             continue
-        reasons = each.report.get("reasons")
-        reasons = reasons if isinstance(reasons, Mapping) and reasons else {"": failed}
-        counts = {str(reason): count for reason, count in reasons.items() if isinstance(count, int)}
+        counts = reasons_in(each.report) or {"": failed}
         if each.replay is not None:
             left = each.replay["left"]
             counts = {next(iter(counts)) if len(counts) == 1 else _LEFT_BY_A_REPLAY: left}
@@ -232,14 +257,16 @@ def dead_letters(instances: Sequence[Instance]) -> Counter[str]:
 
 def wait_of(instances: Sequence[Instance]) -> dict[str, Any] | None:
     """Return for what the newest instance that waits for a quota waits, and until when; None where none does."""
-    for each in instances:
-        waits = (each.report or {}).get("waits")
-        if each.state == _WAITS and isinstance(waits, list) and waits and isinstance(waits[-1], Mapping):
-            wait = waits[-1]
-            return {
-                name: text if isinstance(text := wait.get(name), str) else None for name in ("since", "until", "why")
-            }
-    return None
+    return next((wait for each in instances if each.state == WAITS and (wait := last_wait(each.report))), None)
+
+
+def last_wait(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the last wait for a quota that a report knows of; None where it knows of none."""
+    waits = (report or {}).get("waits")
+    if not (isinstance(waits, list) and waits and isinstance(waits[-1], Mapping)):
+        return None
+    wait = waits[-1]
+    return {name: text if isinstance(text := wait.get(name), str) else None for name in ("since", "until", "why")}
 
 
 def _delivered_until(instances: Sequence[Instance]) -> str | None:

@@ -12,6 +12,8 @@ from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from airflow_async_rest.compat.names import XComModel, resolve_xcom_backend
+from airflow_async_rest.core.account.judgment import NO_REQUESTS
+from airflow_async_rest.core.letters.folder import UNREADABLE
 from airflow_async_rest.core.letters.part_files import read_ahead
 from airflow_async_rest.tasks.storage.folders import TaskScope
 from airflow_async_rest.ui.letters import FolderAwayError, FolderRefusedError, last_replay
@@ -170,6 +172,19 @@ def failures_in(report: Mapping[str, Any] | None) -> int:
         return 0
     failed, refused = report.get("failed"), report.get("rows_refused")
     return (failed if isinstance(failed, int) else 0) + (refused if isinstance(refused, int) else 0)
+
+
+def reasons_in(report: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return why there are dead letters, and how many of each; none where a report does not say it."""
+    reasons = (report or {}).get("reasons")
+    known = reasons.items() if isinstance(reasons, Mapping) else ()
+    return {str(reason): number for reason, number in known if type(number) is int and number > 0}
+
+
+def replayable_in(report: Mapping[str, Any] | None) -> int:
+    """Return how many dead letters a replay sends again, as their reasons tell: requests that the API has not taken."""
+    reasons = reasons_in(report)
+    return max(0, failures_in(report) - sum(reasons.get(reason, 0) for reason in (UNREADABLE, *NO_REQUESTS)))
 
 
 def replays_of(ended: Sequence[Failed]) -> dict[TaskInstanceId, Mapping[str, Any]]:

@@ -41,6 +41,7 @@ WITHOUT = {
     "airflow.models.serialized_dag.SerializedDagModel": _NO_CHANGES,
     "airflow.models.task_state_store.TaskStateStoreModel": "as on a version that has none: the state is in a folder",
     "airflow.models.taskinstance.TaskInstance": _NO_WINDOWS,
+    "airflow.models.taskinstancehistory.TaskInstanceHistory": _NO_DELIVERIES,
     "airflow.models.xcom.XComModel": f"both tabs: their {_NOBODY}",
     "airflow.models.xcom.XComModel.deserialize_value": _NO_WINDOWS,
     "airflow.sdk._shared.secrets_masker._secrets_masker": _NO_SECRETS,

@@ -3,8 +3,10 @@
 import atexit
 import functools
 import json
+import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
@@ -33,18 +35,40 @@ def _node() -> subprocess.Popen:
     if shutil.which("node") is None:
         skip_or_fail("needs Node.js")
     command = ["node", Path(__file__).with_name("evaluate.mjs")]
-    node = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    atexit.register(node.communicate)  # without more to do it ends
+    with tempfile.TemporaryFile() as words:
+        node = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, text=True)
+        node.words = os.dup(words.fileno())
+    atexit.register(_end, node)
     return node
 
 
-def _answer(**asked):
+def _end(node: subprocess.Popen) -> None:
+    """Let it end: without more to do it does so by itself."""
+    try:
+        node.communicate(timeout=10)
+    except (subprocess.TimeoutExpired, BrokenPipeError):
+        node.kill()
+
+
+def _answer(longest_seconds: float = 60, **asked):
     node = _node()
-    hurry = threading.Timer(60, node.kill)
+    hurry = threading.Timer(longest_seconds, node.kill)
+    hurry.daemon = True
     hurry.start()
-    node.stdin.write(json.dumps(asked) + "\n")
-    node.stdin.flush()
-    answer = json.loads(node.stdout.readline() or '{"error": "it took longer than a minute"}')
-    hurry.cancel()
+    try:
+        node.stdin.write(json.dumps(asked) + "\n")
+        node.stdin.flush()
+        line = node.stdout.readline()
+    except BrokenPipeError:
+        line = ""
+    finally:
+        hurry.cancel()
+    if not line:
+        _node.cache_clear()  # the next one is asked of another process
+        said = os.pread(node.words, 10_000, max(0, os.fstat(node.words).st_size - 10_000)).decode(errors="replace")
+        raise AssertionError(
+            f"Node.js gave no answer within {longest_seconds:g} s, or ended ({node.wait()}). It said: {said}"
+        )
+    answer = json.loads(line)
     assert "error" not in answer, answer["error"]
     return json.loads(answer["found"])

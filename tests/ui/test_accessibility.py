@@ -39,10 +39,10 @@ def test_a_replay_by_keyboard(page_of, failed):
     page.keyboard.press("Enter")
     dialog.get_by_text("Send 7 dead letters again?").wait_for()
     page.keyboard.press("Tab")
-    assert page.locator(":focus").inner_text() == "Send 7 again"
+    assert page.locator(":focus").inner_text() == "Send 7 items again"
     page.keyboard.press("Enter")
     page.get_by_text("Sending again: 7 dead letters").wait_for()
-    page.get_by_text("figures of the try before").wait_for()
+    page.get_by_text("figures of the previous try").wait_for()
     assert page.complaints == []
 
 
@@ -103,7 +103,7 @@ def test_axe_finds_nothing_in_what_is_ours(page_of, defined, dag_runs, failed, d
     dag_runs("holes", *ended, *begun, days=(0, 1, 2, 3, 4, 24))
     defined("holes", CronDataIntervalTimetable("0 0 * * *", timezone="UTC"))
     page.goto("/dags/holes/plugin/windows")
-    page.get_by_label("All that can go on (2)").click()
+    page.get_by_label("All that can go on (2 windows)").click()
     page.get_by_role("button", name="Resume the windows (2)", disabled=False).wait_for()
     found["Windows"] = violations(page, "section[aria-label=Windows]")
     page.get_by_role("button", name=re.compile("^Backfill these")).click()

@@ -153,18 +153,18 @@ def test_a_viewer_sees_it_all_and_can_send_nothing(stage, browser, viewer, worke
 def test_the_rejected_handful_is_replayed_now_that_the_api_takes_it(stage, page, worked):
     before = stage.api.get("/_stats").json()["requests"]
     page.goto(worked.path())
-    page.get_by_role("button", name=f"{SEND_AGAIN} (3)").click()
+    page.get_by_role("button", name=f"{SEND_AGAIN} (3 items)").click()
     dialog = page.get_by_role("alertdialog")
     dialog.get_by_text("Send 3 dead letters again?").wait_for()
     photograph(page, "delivery-replay", 900)
-    dialog.get_by_role("button", name="Send 3 again").click()
+    dialog.get_by_role("button", name="Send 3 items again").click()
     page.get_by_text("3 delivered, 0 failed again.").wait_for()
     assert page.get_by_role("table", name="Dead letters").count() == 0
     assert page.get_by_role("button", name="Reload the page").is_visible()  # Airflow's header shows the try before
     assert page.get_by_role("heading", name=re.compile(r"^All [\d,]+ items delivered$")).is_visible()
     assert page.get_by_text("3 of them later").is_visible()
     history = page.get_by_role("table", name="History")
-    assert history.get_by_text("sent again 3: 3 delivered, 0 failed again").is_visible()
+    assert history.get_by_text("3 sent again: 3 delivered, 0 failed again").is_visible()
     page.get_by_role("table", name="Delivered later").locator("tr.resolved").nth(2).wait_for()
     photograph(page, "delivery-later", 1300)
     report = TaskRuns(stage.airflow, DAG, worked.saturday.run_id).xcom(TASK)
@@ -235,7 +235,7 @@ def test_the_bar_moves_while_rows_are_posted(stage, page, worked):
     stage.airflow.insist("PATCH", "dags", DAG, json={"is_paused": True})
     TaskRuns(stage.airflow, DAG, run_id).clear(TASK)
     page.goto(worked.path(run_id))
-    page.get_by_text("figures of the try before").wait_for()
+    page.get_by_text("figures of the previous try").wait_for()
     stage.airflow.switch_on(DAG)
     bar = page.get_by_role("progressbar", name="Items done")
     page.get_by_text(re.compile(r"^[\d,]+ of about [\d,]+ items$")).wait_for()

@@ -57,8 +57,14 @@ def gone(way, *, clear=200, withdraw=200, version="3.2.0", state="failed"):
         (REPLAY, {"clear": 0}, [ASK, CLEAR], LEFT, True),
         # Before 3.2 Airflow does not look itself whether the task runs.
         (REPLAY, {"version": "3.1.8"}, [ASK, LOOK, CLEAR], None, None),
-        (REPLAY, {"version": "3.1.8", "state": "running"}, [ASK, LOOK, WITHDRAW], "The task runs already.", False),
-        (RESUME, {"version": "3.1.8", "state": "running"}, [WITHDRAW, LOOK], "The task runs already.", False),
+        (
+            REPLAY,
+            {"version": "3.1.8", "state": "running"},
+            [ASK, LOOK, WITHDRAW],
+            "The task is running already.",
+            False,
+        ),
+        (RESUME, {"version": "3.1.8", "state": "running"}, [WITHDRAW, LOOK], "The task is running already.", False),
     ],
 )
 def test_a_way_is_gone_whole_or_not_at_all(way, answers, calls, says, is_unsure):

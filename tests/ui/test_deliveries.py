@@ -63,7 +63,7 @@ def test_a_row_says_how_a_task_does(client_of, dag_runs):
             "start": start.isoformat(),
             "end": run_after.isoformat(),
         },
-        "freshness": {"status": "late", "since": run_after.isoformat(), "delivered_until": None},
+        "freshness": {"status": "late", "since": run_after.isoformat(), "why": "failed", "delivered_until": None},
         "rows": {"day": 8, "week": 8, "by_day": [0, 0, 0, 0, 0, 0, 8]},
         "dead_letters": {"http_422": 2, "timeout": 1},
         "wait": None,
@@ -76,6 +76,28 @@ def test_a_task_that_runs_or_waits_has_its_progress(client_of, dag_runs):
     dag_runs("waits", ("up_for_reschedule", None, report(4, complete=False, waits=[wait])), **RECENT)
     row = rows(client_of("vic"))["waits", "post"]
     assert (row["wait"], row["rows"]["day"], row["freshness"]["status"]) == (wait, 4, "running")
+
+
+def test_a_replay_in_the_task_takes_no_rows_from_the_day(client_of, dag_runs):
+    """Of a window that was replayed right after its failure; Airflow remembers when the first try ended."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.taskinstancehistory import TaskInstanceHistory
+    from airflow.utils.session import create_session
+    from sqlalchemy import select, update
+
+    replay = {"sent": 3, "delivered": 3, "failed": 0}
+    dag_runs("replayed", ("success", report(1_000, replay=replay, replays={"2": replay})), **RECENT)
+    with create_session() as session:
+        task = session.scalar(select(TaskInstance).where(TaskInstance.dag_id == "replayed"))
+        task.end_date = NOW - timedelta(hours=2)
+        TaskInstanceHistory.record_ti(task, session=session)
+        its = TaskInstance.dag_id == "replayed"
+        session.execute(update(TaskInstance).where(its).values(try_number=2, end_date=NOW - timedelta(hours=1)))
+    assert rows(client_of("vic"))["replayed", "post"]["rows"] == {
+        "day": 1_000,
+        "week": 1_000,
+        "by_day": [0] * 6 + [1_000],
+    }
 
 
 @pytest.mark.parametrize(

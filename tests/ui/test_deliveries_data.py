@@ -106,6 +106,20 @@ def _first(coming):
     return evaluated("deliveries_data.js", f"found.joined(undefined, {json.dumps(coming)})")
 
 
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("failed", "the run that was due on Monday failed"),
+        ("unfinished", "the run that was due on Monday has not ended"),
+        ("no_run", "the run that was due on Monday was not made"),
+        (None, "since on Monday"),
+        ("constructor", "since on Monday"),
+    ],
+)
+def test_what_is_late_says_against_what(why, said):
+    assert ran("deliveries_data.js", "sayWhy", {"status": "late", "why": why}, "on Monday") == said
+
+
 WINDOW = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z"}
 NO_WINDOW = {"start": None, "end": None}
 

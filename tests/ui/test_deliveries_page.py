@@ -57,7 +57,7 @@ def test_who_looks_after_all_deliveries_finds_what_is_late_and_what_failed(page,
     page.get_by_role("searchbox", name="Search").fill("SENS")
     wait_for_names(page, "sensors")
     page.get_by_role("searchbox", name="Search").fill("nobody")
-    page.get_by_role("heading", name="No task").wait_for()
+    page.get_by_role("heading", name="No match").wait_for()
     page.get_by_role("searchbox", name="Search").fill("")
 
     orders.get_by_role("link").nth(1).click()

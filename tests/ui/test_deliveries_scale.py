@@ -9,7 +9,7 @@ from ui.test_deliveries import counted
 from ui.test_endpoints import report
 
 DAGS = 200
-_QUERIES, _BUSY, _RANKED = 8, 5, 100_000
+_QUERIES, _BUSY, _RANKED = 9, 5, 100_000
 _ID = "'dag_' || lpad(dag::text, 3, '0')"
 _DAGS = f"""
     INSERT INTO dag (dag_id, bundle_name, is_paused, is_stale, timetable_type, max_active_tasks, max_active_runs,

@@ -22,10 +22,10 @@ def test_what_goes_where_and_what_the_api_said(open_as, failed):
         ["no answer", "timeout", "1"],
     ]
     groups.get_by_role("button", name="sensor … was withdrawn").click()
-    page.get_by_role("button", name="Send these 6 again (filtered)").wait_for()
+    page.get_by_role("button", name="Send these 6 items again (filtered)").wait_for()
     page.get_by_role("button", name="“sensor … was withdrawn”").click()
     page.get_by_role("button", name="http_422").click()
-    page.get_by_role("button", name="Send the same requests again (7)").wait_for()
+    page.get_by_role("button", name="Send the same requests again (7 items)").wait_for()
     history = page.get_by_role("table", name="History")
     assert history.get_by_text("1 h: it is gone").is_visible()
     assert page.complaints == []
@@ -63,7 +63,7 @@ def test_where_the_endpoint_goes_away_the_sample_is_shown_whatever_was_chosen(op
     kind.wait_for()
     if chosen == "a kind":
         kind.click()
-        page.get_by_role("button", name="Send these 6 again (filtered)").wait_for()
+        page.get_by_role("button", name="Send these 6 items again (filtered)").wait_for()
     page.route("**/async-rest/dead-letters?*", lambda route: route.fulfill(status=503, json={"detail": "It is away."}))
     page.get_by_role("searchbox", name="Search the dead letters").fill("out")
     page.get_by_text("Only a sample of 1, from XCom").wait_for()
@@ -192,6 +192,6 @@ def test_figures_of_an_earlier_try_say_so_and_its_replay_is_in_the_history(open_
     page = opened(open_as(), path)
     page.get_by_text("What is shown here is older than the last try, which has left no report").wait_for()
     assert page.get_by_text("It failed; its log says why").is_visible()
-    page.get_by_role("table", name="History").get_by_text("sent again 9: 2 delivered, 7 failed again").wait_for()
+    page.get_by_role("table", name="History").get_by_text("9 sent again: 2 delivered, 7 failed again").wait_for()
     assert page.get_by_text(REPORT["error"]).count() == 0
     assert page.complaints == []

@@ -29,35 +29,52 @@ def at(hours_ago):
     [
         (dag(), [run("delivered", 1)], "on_time", None),
         (dag(), [run("running", 1), run("delivered", 25)], "running", at(1)),
-        (dag(), [run("failed", 1), run("delivered", 25)], "late", at(1)),
-        (dag(), [run("failed", 1), run("failed", 25), run("delivered", 49)], "late", at(25)),
-        (dag(), [run("running", 1), run("failed", 25), run("delivered", 49)], "late", at(25)),
-        (dag(), [run("running", 1), run("running", 25)], "late", at(25)),  # the one before is not done, either
+        (dag(), [run("failed", 1), run("delivered", 25)], "late: failed", at(1)),
+        (dag(), [run("failed", 1), run("failed", 25), run("delivered", 49)], "late: failed", at(25)),
+        (dag(), [run("running", 1), run("failed", 25), run("delivered", 49)], "late: failed", at(25)),
+        (
+            dag(),
+            [run("running", 1), run("running", 25)],
+            "late: unfinished",
+            at(25),
+        ),  # the one before is not done, either
         (dag(), [run("delivered", 1), run("failed", 25)], "on_time", None),  # the last one counts
-        (dag(), [run("failed", 1)], "late", at(1)),  # nothing was ever delivered
+        (dag(), [run("failed", 1), run("running", 25), run("delivered", 49)], "late: unfinished", at(25)),
+        (dag(), [run("failed", 1)], "late: failed", at(1)),  # nothing was ever delivered
         # The next run is due, and the one before is not done, or it is not made.
-        (dag(NOW - HOUR), [run("running", 25)], "late", at(25)),
-        (dag(NOW - HOUR), [run("delivered", 25)], "late", at(1)),
+        (dag(NOW - HOUR), [run("running", 25)], "late: unfinished", at(25)),
+        (dag(NOW - HOUR), [run("delivered", 25)], "late: no_run", at(1)),
         (dag(NOW - HOUR / 60), [run("delivered", 25)], "on_time", None),  # the scheduler has a moment
         (dag(NOW - HOUR, paused=True), [run("failed", 25)], "paused", None),
         # What somebody has started by hand is not what the schedule has asked for.
         (dag(), [run("failed", 0, by_hand=True), run("delivered", 1)], "on_time", None),
         # But a window that it has asked for is delivered whoever does it, and its latest run says so.
         (dag(), [run("delivered", 0, by_hand=True, of=1), run("failed", 1, of=1)], "on_time", None),
-        (dag(), [run("failed", 0, by_hand=True, of=1), run("delivered", 1, of=1), run("delivered", 25)], "late", at(0)),
-        (dag(), [run("delivered", 0, by_hand=True, of=25), run("failed", 1, of=1)], "late", at(1)),
-        (dag(), [run("delivered", 0, of=50), run("failed", 1, of=1), run("delivered", 25, of=25)], "late", at(1)),
+        (
+            dag(),
+            [run("failed", 0, by_hand=True, of=1), run("delivered", 1, of=1), run("delivered", 25)],
+            "late: failed",
+            at(0),
+        ),
+        (dag(), [run("delivered", 0, by_hand=True, of=25), run("failed", 1, of=1)], "late: failed", at(1)),
+        (
+            dag(),
+            [run("delivered", 0, of=50), run("failed", 1, of=1), run("delivered", 25, of=25)],
+            "late: failed",
+            at(1),
+        ),
         (dag(None), [run("failed", 1, by_hand=True)], "failed", at(1)),
         (dag(None), [run("running", 1, by_hand=True)], "running", at(1)),
         (dag(None), [run("delivered", 1, by_hand=True)], "delivered", None),
         (dag(None), [run("delivered", 1)], "on_time", None),  # by an event, such as an asset's
-        (dag(None), [run("failed", 1)], "late", at(1)),
+        (dag(None), [run("failed", 1)], "late: failed", at(1)),
         (dag(), [], "none", None),
         (dag(None), [], "none", None),
     ],
 )
 def test_a_task_is_late_when_what_the_schedule_has_asked_for_is_not_delivered(of, runs, status, since):
-    assert freshness(of, runs, NOW) == {"status": status, "since": since}
+    status, _, why = status.partition(": ")
+    assert freshness(of, runs, NOW) == {"status": status, "since": since, "why": why or None}
 
 
 def instance(state="success", report=None, *, days_ago=0.0, run_id="run", index=-1, replay=None, run_type="scheduled"):
@@ -158,6 +175,39 @@ def test_rows_are_counted_by_the_day_on_which_the_task_ended():
     assert rows_by_day(each, NOW) == [8, 0, 0, 0, 4, 40, 303]
 
 
+def ago(days):
+    return NOW - timedelta(days=days)
+
+
+SENT = {"sent": 3, "delivered": 3, "failed": 0}
+FEW = {"sent": 2, "delivered": 1, "failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("told", "tries", "earlier", "by_day"),
+    [
+        # Both tries of today, as somebody sees the window replayed right after its failure.
+        (report(1_000, replay=SENT, replays={"2": SENT}), 2, {1: ago(0.2)}, [0, 0, 0, 0, 0, 0, 1_000]),
+        (report(1_000, replay=SENT, replays={"2": SENT}), 2, {1: ago(3.1)}, [0, 0, 0, 997, 0, 0, 3]),
+        (report(1_000, replay=SENT), 2, {1: ago(3.1)}, [0, 0, 0, 997, 0, 0, 3]),  # of an early version
+        # Two replays, and a failure before a retry: the rest counts at the last other try.
+        (report(1_000, replay=FEW, replays={"3": SENT, "4": FEW}), 4, {1: ago(5.1), 2: ago(4.1), 3: ago(2.1)},
+         [0, 0, 996, 0, 3, 0, 1]),
+        # A Clear after a replay: the try that runs last has done all the rest.
+        (report(1_000, replays={"2": SENT}), 3, {1: ago(6.1), 2: ago(2.1)}, [0, 0, 0, 0, 3, 0, 997]),
+        (report(1_000, replay=SENT, replays={"2": SENT}), 2, {}, [0, 0, 0, 0, 0, 0, 3]),  # nobody knows of the first
+        (report(1_000, replay=SENT, replays={"2": SENT}), 2, {1: None}, [0, 0, 0, 0, 0, 0, 3]),
+        (report(2, replay=SENT, replays={"2": SENT}), 2, {1: ago(1.1)}, [0, 0, 0, 0, 0, 0, 3]),
+        (report(1_000, replay=SENT, replays={"2": SENT}), 2, {1: ago(3.1), 2: ago(2.1)}, [0, 0, 0, 997, 3, 0, 0]),  # cleared
+        (report(9, replay="x", replays={"x": SENT, "²": SENT, "9" * 5_000: SENT, "1": {"delivered": "1"}, "7": 5}), 2, {1: ago(1.1)}, [0] * 6 + [9]),
+        (report(9, replay=None, replays=[5]), 1, {}, [0] * 6 + [9]),
+    ],
+)  # fmt: skip
+def test_the_rows_of_a_replay_in_the_task_count_beside_those_of_the_tries_before(told, tries, earlier, by_day):
+    each = instance(report=told, days_ago=0.1)._replace(tries=tries, earlier=earlier)
+    assert rows_by_day([each], NOW) == by_day
+
+
 @pytest.mark.parametrize(
     ("told", "replay", "open_"),
     [
@@ -209,7 +259,8 @@ def test_a_row_has_the_last_window_and_not_a_preview():
         "start": (NOW - timedelta(days=1)).isoformat(),
         "end": NOW.isoformat(),
     }
-    assert row["freshness"] == {"status": "running", "since": NOW.isoformat(), "delivered_until": own["window_end"]}
+    standing = {"status": "running", "since": NOW.isoformat(), "why": None}
+    assert row["freshness"] == {**standing, "delivered_until": own["window_end"]}
     assert (row["rows"]["day"], row["rows"]["week"], row["since"]) == (0, 7, None)
 
 

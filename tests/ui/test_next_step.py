@@ -1,9 +1,16 @@
 """Why a task has failed, what to do next, and what has become of it: pure decisions, run by Node.js."""
 
+from collections import Counter
+from types import SimpleNamespace
+
 import pytest
 from ui.node import ran
 
+from airflow_async_rest.core.account.judgment import QUESTIONS, give_up_on_credentials, give_up_when_hopeless
+from airflow_async_rest.core.errors import AsyncRestError
+from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.core.requests.builder import EndpointTemplate
+from airflow_async_rest.core.spelling import in_short
 
 STEP = "next_step.js"
 SOME = {"complete": True, "read": 100, "delivered": 97, "failed": 3, "skipped": 0, "unfinished": 0}
@@ -11,9 +18,6 @@ SOME |= {"reasons": {"http_422": 2, "timeout": 1}, "error": "3 of 100 items fail
 STOPPED = {**SOME, "complete": False, "read": 60, "delivered": 50, "failed": 6, "unfinished": 4}
 ALL = {**SOME, "read": 144, "delivered": 0, "failed": 144}
 DONE = {**SOME, "delivered": 100, "failed": 0, "reasons": {}, "error": None}
-
-
-ASKS = "at least 90 % of the last 200 items failed, the last one with http_404: 'Not found?'."
 
 
 def only(reason, **more):
@@ -53,18 +57,16 @@ def test_the_right_action_is_the_primary_one(state, figures, more, primary):
         (only("connection", complete=False), {}, ["whether the API is up", "Host and Port", "not read to its end"]),
         (only("connection", complete=False), {"fetches": True}, ["whether the API is up", "not read to its end"]),
         (only("http_404", skipped=3), {}, ["look at the path"]),
-        (only("http_404", complete=False, error=f"{ASKS} Is the path right?"), {}, ["All failed for one cause: correct it first. The window"]),
-        (only("http_404", complete=False, error=f"{ASKS}"), {}, ["look at the path", "not read to its end"]),
         (only("http_404", error="2 of 2 items failed (2 http_404): Did you mean /v2?"), {}, ["look at the path"]),
         (only("schema", complete=False), {"replayable": 0}, ["correct the rows", "not read to its end"]),
         ({**only("http_404"), "reasons": {"http_404": 144, "timeout": 0}}, {}, ["look at the path"]),
         (only("constructor"), {}, ["look at what the API says"]),
         (STOPPED, {}, ["The window was not read to its end."]),  # some were delivered: no one cause
-        (SOME, {"differs": ["the SQL"]}, ["The SQL changed since: the same requests go as they were."]),
-        (SOME, {"differs": ["the SQL", "the endpoint"]}, ["The SQL and the endpoint changed since: the same requests go as they were."]),
+        (SOME, {"differs": ["the SQL"]}, ["The SQL changed since: a replay would send the requests as they were."]),
+        (SOME, {"differs": ["the SQL", "the endpoint"]}, ["The SQL and the endpoint changed since: a replay would send the requests as they were."]),
         (SOME, {"differs": ["the API's connection"]},
-         ["The API's connection changed since: the same requests go by the connection as it is now."]),
-        (SOME, {"differs": ["the SQL", "the API's connection"]}, ["go as they were, by the connection as it is now."]),
+         ["The API's connection changed since: a replay would use the connection as it is now."]),
+        (SOME, {"differs": ["the SQL", "the API's connection"]}, ["the requests as they were, over the connection as it is now."]),
         (SOME, {"differs": ["the API's connection"], "fetches": True}, ["The API's connection changed since."]),
         (STOPPED, {"differs": ["the API's connection"]}, ["The API's connection changed since", "not read to its end"]),
     ],
@@ -73,6 +75,49 @@ def test_the_cause_is_said_first_and_then_the_way_on(figures, more, words):
     why = ran(STEP, "nextStep", {"state": "failed", "figures": figures, **more})["why"]
     found = [why.find(word) for word in words]
     assert (found[0] >= 0, found) == (True, sorted(found)), why
+
+
+def ended_by(judge, reason="", said="Not found?", *, accepted=0) -> str:
+    """Return the error that a report has when a judgment of the engine ends a task after failures for a reason."""
+    item = Item(0, "row 0", {}, None)
+    status = int(reason.removeprefix("http_")) if reason.startswith("http_") else None
+    with pytest.raises(AsyncRestError) as raised:
+        judge(DeadLetter.of(item, reason, status=status, attempts=1, detail=said), failing(reason, accepted))
+    return in_short(str(raised.value))
+
+
+def failing(reason, accepted):
+    """Return what a recorder knows when nearly all failed."""
+    totals = SimpleNamespace(failures=Counter({reason: 200}))
+    return SimpleNamespace(totals=totals, accepted=accepted, delivered_now=accepted, mostly_failing=True)
+
+
+def gives_up(letter, recorder):
+    give_up_when_hopeless(letter, recorder, "search_api", is_own=True)
+
+
+def gives_up_on_credentials(letter, recorder):
+    del recorder
+    give_up_on_credentials(letter, "search_api")
+
+
+@pytest.mark.parametrize("reason", sorted({*QUESTIONS, "http_422", "http_500", "timeout"}))
+@pytest.mark.parametrize("said", ["Not found?", "no such path? " * 40, ""])
+def test_where_the_engine_asks_what_is_wrong_the_tab_gives_no_other_answer(reason, said):
+    error = ended_by(gives_up, reason, said)
+    why = ran(STEP, "nextStep", {"state": "failed", "figures": only(reason, complete=False, error=error)})["why"]
+    asks = error.endswith(QUESTIONS.get(reason, "never"))
+    assert asks is (reason in QUESTIONS)
+    one = "All failed for one cause"
+    cause = f"{one}: correct it first." if asks else f"{one}, {reason}: look at what the API says."
+    assert why == f"{cause} The window was not read to its end."
+
+
+@pytest.mark.parametrize("reason", sorted(QUESTIONS))
+def test_where_the_engine_knows_what_may_be_wrong_the_tab_knows_it_too(reason):
+    why = ran(STEP, "nextStep", {"state": "failed", "figures": only(reason)})["why"]
+    assert why.startswith(f"All failed for one cause, {reason}: look at ")
+    assert "what the API says" not in why
 
 
 @pytest.mark.parametrize(
@@ -100,10 +145,30 @@ def test_where_nothing_can_be_done_nothing_is_offered(state, figures):
 )  # fmt: skip
 def test_resuming_says_what_it_does_and_to_how_many(state, figures, more, count, does):
     step = ran(STEP, "nextStep", {"state": state, "figures": figures, **more})
-    assert step["resume"] == {"name": "Resume the window", "count": count, "does": does}
+    size = None if count is None else f"{count} item{'' if count == 1 else 's'}"
+    assert step["resume"] == {"name": "Resume the window", "count": count, "size": size, "does": does}
 
 
 FUNCTION = "This task is a function: clear it."
+
+
+@pytest.mark.parametrize(
+    ("figures", "more", "kind", "label"),
+    [
+        (SOME, {}, "replay", "Send the same requests again (3 items)"),
+        ({**SOME, "failed": 1, "reasons": {"http_422": 1}}, {}, "replay", "Send the same requests again (1 item)"),
+        (STOPPED, {}, "resume", "Resume the window (10 items)"),
+        ({**STOPPED, "failed": 0, "unfinished": 0}, {}, "resume", "Resume the window"),
+        (SOME, {"fetches": True}, "resume", "Try all again (3 items)"),
+        ({**SOME, "rows_refused": 1_200}, {"fetches": True}, "resume", "Try all again (3 items, 1,200 rows)"),
+        ({**SOME, "failed": 0, "rows_refused": 1}, {"fetches": True}, "resume", "Try all again (1 row)"),
+        (DONE, {"fetches": True}, "resume", "Resume the window"),
+        (SOME, {"refuses": FUNCTION}, "resume", "Clear the task"),
+    ],
+)
+def test_the_number_on_a_button_says_of_what_it_is(figures, more, kind, label):
+    step = ran(STEP, "nextStep", {"state": "failed", "figures": figures, **more})
+    assert ran(STEP, "labelOf", step[kind]) == label
 
 
 @pytest.mark.parametrize(
@@ -133,7 +198,41 @@ def test_the_box_says_what_the_filled_button_does(figures, more, name):
 def test_a_task_that_is_no_operator_is_cleared_and_runs_again():
     step = ran(STEP, "nextStep", {"state": "failed", "figures": SOME, "refuses": FUNCTION})
     assert step["why"] == FUNCTION
-    assert step["resume"] == {"name": "Clear the task", "count": None, "does": "Runs all of the task again."}
+    assert step["resume"] == {
+        "name": "Clear the task", "count": None, "size": None, "does": "Runs all of the task again.",
+    }  # fmt: skip
+
+
+NEVER = "These never became requests: correct the rows or the transform."
+
+
+def test_what_never_was_a_request_is_not_sent_again_by_a_function_either():
+    step = ran(
+        STEP, "nextStep", {"state": "failed", "figures": {**SOME, "reasons": {"schema": 3}}, "refuses": FUNCTION}
+    )
+    assert step["why"] == NEVER
+    assert step["resume"]["name"] == "Clear the task"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "more", "why"),
+    [
+        ({"schema": 3}, {}, f"{NEVER} Then clear the task that delivers them: a replay cannot make requests of them."),
+        ({"answer_unreadable": 3}, {}, "The API took these, but its answers could not be read: check there what it has."),
+        ({"schema": 2, "http_422": 1}, {}, None),
+        ({"schema": 3}, {"complete": False}, None),  # it has not come to all of them
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_a_replay_that_would_send_nothing_again_is_not_cleared(state, reasons, more, why):
+    figures, refuses = {**SOME, "reasons": reasons, **more}, "Clear this task to send them again."
+    step = ran(STEP, "nextStep", {"state": state, "figures": figures, "refuses": refuses, "replays": True})
+    if why is None:
+        assert step["primary"] == "resume"
+        return
+    assert step == {"primary": None, "why": why}
+    if state == "failed":
+        assert ran(STEP, "troubleOf", {"state": state, "figures": figures, "step": step})["next"] == why
 
 
 UNREADABLE = {**SOME, "reasons": {"answer_unreadable": 3}}
@@ -143,22 +242,27 @@ MIXED = {**SOME, "reasons": {"answer_unreadable": 1, "schema": 2}}
 @pytest.mark.parametrize(
     ("figures", "why", "count", "does"),
     [
-        (UNREADABLE, "The API has taken these", 0, "Sends nothing: the API has taken them."),
-        (MIXED, "None of these is sent again as it was.", 2, "sends only 2, made again from their rows."),
+        (UNREADABLE, "The API took these", 0, "Sends nothing: the API has taken them."),
+        (
+            MIXED,
+            "None of these can be sent again as it was: correct the rows or the transform.",
+            2,
+            "sends only 2, made again from their rows.",
+        ),
         (
             {**UNREADABLE, "failed": 1, "reasons": {"answer_unreadable": 1}},
-            "has taken this, and its answer cannot",
+            "took this, but its answer could not",
             0,
             "Sends nothing",
         ),
         (
             {**SOME, "failed": 1, "reasons": {"schema": 1}},
-            "This never was a request: correct the row",
+            "This never became a request: correct the row",
             1,
             "from its row.",
         ),
-        ({**SOME, "reasons": {"schema": 3}}, "These never were requests", 3, "sends only 3,"),
-        (only("schema"), "These never were requests", 144, "sends only 144,"),  # not "look at what the API says"
+        ({**SOME, "reasons": {"schema": 3}}, "These never became requests", 3, "sends only 3,"),
+        (only("schema"), "These never became requests", 144, "sends only 144,"),  # not "look at what the API says"
     ],
 )
 def test_where_a_replay_sends_nothing_it_says_why_and_what_a_clear_does(figures, why, count, does):
@@ -190,10 +294,10 @@ def test_a_filter_says_nothing_of_all(before, page, known):
 @pytest.mark.parametrize(
     ("failed", "why"),
     [
-        (1, "If the API takes it now, the same request can go again; if the row is wrong, correct it and resume."),
+        (1, "If the API would take it now, send the same request again; if the row is wrong, correct it and resume."),
         (
             2,
-            "If the API takes them now, the same requests can go again; if the rows are wrong, correct them and resume.",
+            "If the API would take them now, send the same requests again; if the rows are wrong, correct them and resume.",
         ),
     ],
 )
@@ -204,10 +308,10 @@ def test_one_is_spoken_of_as_one(failed, why):
 @pytest.mark.parametrize(
     ("kind", "is_unsure", "title"),
     [
-        ("replay", False, "Nothing is sent again"),
-        ("resume", False, "The task is not cleared"),
-        ("replay", True, "Whether the task is cleared is not known"),
-        ("resume", True, "Whether the task is cleared is not known"),
+        ("replay", False, "Nothing was sent again"),
+        ("resume", False, "The task was not cleared"),
+        ("replay", True, "It is not known whether the task was cleared"),
+        ("resume", True, "It is not known whether the task was cleared"),
     ],
 )
 def test_an_error_is_titled_by_what_is_known(kind, is_unsure, title):
@@ -261,22 +365,21 @@ def test_what_an_endpoint_makes_of_a_row_fits_it(endpoint, value):
 
 
 REFUSED = "The credentials were refused: correct them."
-MOSTLY = "at least 90 % of the last 200 items failed, the last one with"
 
 
 @pytest.mark.parametrize(
     ("error", "reasons", "is_refused"),
     [
-        ("the API answers 401: check login, password or token of connection 'api'", {}, True),
-        ("the proxy answers 407 Proxy Authentication Required: check user name", {}, True),
+        (ended_by(gives_up_on_credentials, "http_401"), {}, True),
+        (ended_by(gives_up_on_credentials, "proxy", "the proxy answers 407 Proxy Authentication Required"), {}, True),
         ("the token endpoint of login.example.com gives no token: it answers 401", {}, True),
         ("the token endpoint of login.example.com gives no token for now: it answers 503", {}, False),
         ("stopped", {"http_401": 3}, True),
         (None, {"proxy": 3, "timeout": 1}, True),
-        (f"{MOSTLY} http_401: 'no'", {"http_401": 190}, True),
-        (f"{MOSTLY} http_422: 'sensor 401: unknown type'", {"http_422": 190}, False),
-        (f"{MOSTLY} http_422: 'the API answers 401: no'", {"http_422": 190}, False),
-        (f"{MOSTLY} http_422: 'no'", {"http_422": 189, "http_401": 1}, False),
+        (ended_by(gives_up, "http_401", "no"), {"http_401": 190}, True),
+        (ended_by(gives_up, "http_422", "sensor 401: unknown type"), {"http_422": 190}, False),
+        (ended_by(gives_up, "http_422", "the API answers 401: no"), {"http_422": 190}, False),
+        (ended_by(gives_up, "http_422", "no"), {"http_422": 189, "http_401": 1}, False),
         ("column 'a' is missing in row 407", {}, False),
         ("no connection to 10.0.0.7:401 could be made", {"connection": 2}, False),
         ("stopped", {"http_4010": 3}, False),
@@ -365,12 +468,24 @@ def test_history_has_tries_and_replays_the_latest_first():
     replays = [{"at": "2026-03-02T00:00:00Z", "by": by, "delivered": 2, "failed": 1, "left": 1}]
     found = ran(STEP, "historyOf", tries[:2], replays, {"2": {"sent": 1, "delivered": 1, "failed": 0}})
     assert [(each["name"], each["state"], each["text"]) for each in found] == [
-        ("Try 2", "success", "sent again 1: 1 delivered, 0 failed again"),
+        ("Try 2", "success", "1 sent again: 1 delivered, 0 failed again"),
         ("Replay", "up_for_retry", "2 delivered, 1 failed again, 1 left"),
         ("Try 1", "failed", ""),
     ]
     assert found[1]["by"] == by
     assert len(ran(STEP, "historyOf", tries, None, None)) == 2
+
+
+def test_history_says_of_a_replay_that_it_sent_nothing():
+    nothing = {"sent": 0, "delivered": 0, "failed": 0}
+    at = {"at": "2026-03-02T00:00:00Z", "by": None}
+    replays = [{**at, "delivered": 0, "failed": 0, "left": 3}]
+    tries = [{"try_number": 2, "state": "success", "end_date": "2026-03-03T00:00:00Z"}]
+    found = ran(STEP, "historyOf", tries, replays, {"2": nothing})
+    assert [each["text"] for each in found] == [
+        "nothing sent again: no dead letter was left to send",
+        "nothing sent again, 3 left",
+    ]
 
 
 def test_history_keeps_what_an_earlier_try_has_sent_again_and_has_each_try_once():
@@ -382,7 +497,7 @@ def test_history_keeps_what_an_earlier_try_has_sent_again_and_has_each_try_once(
         found = ran(STEP, "historyOf", shown, None, sent)
         assert [(each["name"], each["state"], each["text"]) for each in found] == [
             ("Try 2", "running", ""),
-            ("Try 1", "failed", "sent again 3: 2 delivered, 1 failed again"),
+            ("Try 1", "failed", "3 sent again: 2 delivered, 1 failed again"),
         ]
 
 
@@ -410,7 +525,9 @@ def test_what_tries_have_sent_again_stands_in_the_report(ended, try_number, figu
     assert ran("delivery_data.js", "replaysOf", task) == found
 
 
-@pytest.mark.parametrize(("number", "these"), [(1, "this one"), (2, "these 2"), (1200, "these 1,200"), (None, "these")])
+@pytest.mark.parametrize(
+    ("number", "these"), [(1, "this one"), (2, "these 2 items"), (1200, "these 1,200 items"), (None, "these")]
+)
 def test_a_filtered_replay_names_what_it_sends(number, these):
     assert ran(STEP, "nameOfFiltered", number) == f"Send {these} again (filtered)"
 

@@ -68,7 +68,7 @@ def test_a_replay_that_says_nothing_of_the_window_is_not_told(client_of, folder,
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"[]", b'{"replays": 1}', b'{"replays": [1, {"at": 1}]}', b"x" * 200_000, b"\xff"]
+    "data", [b"", b"[]", b'{"replays": 1}', b'{"replays": [1, {"at": 1}]}', b"x" * 200_000, b"\xff", b"[" * 50_000]
 )
 def test_a_note_that_is_damaged_says_nothing(client_of, folder, run, data):
     run(LONG_AGO)

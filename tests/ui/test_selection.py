@@ -5,7 +5,7 @@ import json
 import pytest
 from ui.node import evaluated, ran
 
-from airflow_async_rest.core.sending.verdict import NEVER_SENT
+from airflow_async_rest.core.account.judgment import NO_REQUESTS
 
 FAILED = {"complete": True, "read": 5, "delivered": 3, "failed": 2, "reasons": {"http_422": 2}}
 
@@ -34,11 +34,11 @@ def row(**more):
         (row(report=None), None, None, "It has no dead letter to send."),
         (row(state="upstream_failed", report=None), None, "It has not failed.", "It has no dead letter to send."),
         (row(state="skipped", report={"preview": True}), None, "It has not failed.", "It has no dead letter to send."),
-        (row(report={**FAILED, "rows_loaded": 3}), None, None, "A task that fetches is resumed."),
+        (row(report={**FAILED, "rows_loaded": 3}), None, None, "A task that fetches can only be resumed."),
         # The API took these: they go only by the name of their reason.
         (row(report={**FAILED, "reasons": {"answer_unreadable": 2}}), None, None, "It has no dead letter to send."),
         (row(report={**FAILED, "reasons": {"answer_unreadable": 2}}), "answer_unreadable", None, None),
-        # These never were requests.
+        # These never became requests.
         (row(report={**FAILED, "reasons": {"transform": 2}}), None, None, "It has no dead letter to send."),
         (row(report={**FAILED, "reasons": {"schema": 2}}), "schema", None, "It has no dead letter to send."),
         (row(report={**FAILED, "reasons": {"encode": 1, "http_422": 1}}), None, None, None),
@@ -46,8 +46,8 @@ def row(**more):
             (
                 row(operator=operator),
                 None,
-                "Its task is a function or a replay: clear it there.",
-                "Its task is a function or a replay: clear it there.",
+                "Its task is a function or a replay: clear it on its own page.",
+                "Its task is a function or a replay: clear it on its own page.",
             )
             for operator in ("_PythonDecoratedOperator", "ReplayDeadLettersOperator")
         ],
@@ -72,7 +72,7 @@ HALF = {"complete": False, "read": 900, "delivered": 600, "failed": 0, "replay":
         ("failed", FAILED, "resume", "failed", "3 delivered, 2 failed."),
         ("failed", {**FAILED, "complete": False}, "resume", "failed", "3 delivered, 2 failed. The window was not read to its end."),
         ("upstream_failed", {**FAILED, "complete": None, "failed": 0}, "resume", "failed", "3 delivered, 0 failed. Its log says why."),
-        ("failed", None, "resume", "failed", "The task is failed; its log says why."),
+        ("failed", None, "resume", "failed", "Its state is failed; its log says why."),
     ],
 )  # fmt: skip
 def test_a_window_that_failed_says_why(state, report, kind, status, text):
@@ -130,9 +130,11 @@ def test_a_replay_of_a_reason_sends_only_that(kind, reason, way):
 
 def test_what_never_was_a_request_is_known_by_the_reasons_of_the_engine():
     reasons = evaluated("delivery_data.js", "found.NO_REQUESTS")
-    assert set(reasons) == NEVER_SENT | {"transform"}
+    assert set(reasons) == NO_REQUESTS
     report = {"failed": len(reasons), "reasons": dict.fromkeys(reasons, 1)}
-    assert [ran("delivery_data.js", "countOfLetters", report, reason) for reason in (None, *reasons)] == [0] * 6
+    assert [ran("delivery_data.js", "countOfLetters", report, reason) for reason in (None, *reasons)] == [0] * (
+        1 + len(reasons)
+    )
     assert ran("delivery_data.js", "countOfLetters", {"failed": 0, "reasons": {"transform": 2}}) == 0
 
 
@@ -363,7 +365,7 @@ DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0}
             {"states": ["failed"], "report": {**FAILED, "error": "2 items failed"}},
             {"status": "failed", "text": "2 items failed"},
         ),
-        ({"states": ["failed"]}, {"status": "failed", "text": "The task is failed; its log says why."}),
+        ({"states": ["failed"]}, {"status": "failed", "text": "Its state is failed; its log says why."}),
         (
             {"states": ["success"], "kind": "replay", "report": {**DONE, "replay": {"delivered": 2, "failed": 0}}},
             {"status": "done", "text": "2 delivered, 0 failed again."},
@@ -377,9 +379,12 @@ DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0}
             {"status": "done", "text": "5 fetched, 0 failed."},
         ),
         ({"states": [404]}, "away"),
-        ({"states": [], "refused": {"status": 403}}, "The task is not cleared: you may not clear this task."),
-        ({"states": [], "refused": {"status": 409}, "kind": "replay"}, "Nothing is sent again: no"),
-        ({"states": [], "refused": {"status": 0, "isUnsure": True}}, "Whether the task is cleared is not known: no"),
+        ({"states": [], "refused": {"status": 403}}, "The task was not cleared: you may not clear this task."),
+        ({"states": [], "refused": {"status": 409}, "kind": "replay"}, "Nothing was sent again: no"),
+        (
+            {"states": [], "refused": {"status": 0, "isUnsure": True}},
+            "It is not known whether the task was cleared: no",
+        ),
     ],
 )
 def test_what_happened_to_each_is_told(found, result):
@@ -544,22 +549,33 @@ def test_what_is_asked_is_of_one_or_of_many(kind, rows, reason, title, does):
 UNTIL_NOW = "2026-03-01T00:01:00Z"
 
 
-@pytest.mark.parametrize(
-    ("failed", "history", "number", "is_unwritten"),
-    [
-        (5, [[0, 0, 0], [2, 9, 0], [4, 20, 5]], 1, True),
-        (5, [[2, 9, 5], [4, 20, 5]], 1, True),
-        (5, [[2, 9, 5]], 1, True),
-        (100, [[0, 0, 0], [4, 200, 100]], 1, False),  # the first part is written
-        (5, [[0, 0, 0], [4, 20, 5], [60, 300, 5]], 1, False),
-        (5, [[2, 20, 5], [4, 40, 5]], 2, False),  # of the try before
-        (5, [[0, 0, 0], [4, 40, 5]], 2, True),
-        (5, [], 1, False),
-    ],
-)
-def test_dead_letters_that_are_not_written_yet_are_not_asked_for(failed, history, number, is_unwritten):
+WAITED = [{"since": UNTIL_NOW, "until": UNTIL_NOW, "why": "it is gone"}]
+UNWRITTEN = [
+    (5, [[0, 0, 0], [2, 9, 0], [4, 20, 5]], 1, [], True),
+    (5, [[2, 9, 5], [4, 20, 5]], 1, [], True),
+    (5, [[2, 9, 5]], 1, [], True),
+    (100, [[0, 0, 0], [4, 200, 100]], 1, [], False),  # the first part is written
+    (5, [[0, 0, 0], [4, 20, 5], [60, 300, 5]], 1, [], False),
+    (5, [[2, 20, 5], [4, 40, 5]], 2, [], False),  # of the try before
+    (5, [[2, 20, 5], [4, 40, 5]], 1, WAITED, False),  # of the time before the wait
+    (5, [[0, 0, 0], [4, 40, 5]], 2, [], True),
+    (5, [[0, 0, 0], [4, 40, 5]], 1, WAITED, True),
+    (5, [[0, 0], [4, 40]], 1, [], False),  # of an early version
+    (5, [], 1, [], False),
+]
+
+
+@pytest.mark.parametrize(("failed", "history", "number", "waits", "is_unwritten"), UNWRITTEN)
+def test_dead_letters_that_are_not_written_yet_are_not_asked_for(failed, history, number, waits, is_unwritten):
     instance = {"state": "running", "start_date": "2026-03-01T00:00:00Z", "try_number": number}
-    progress = {"read": 200, "delivered": 0, "failed": failed, "updated_at": UNTIL_NOW, "history": history}
+    progress = {
+        "read": 200,
+        "delivered": 0,
+        "failed": failed,
+        "updated_at": UNTIL_NOW,
+        "history": history,
+        "waits": waits,
+    }
     task = {"instance": instance, "report": None, "progress": progress, "figures": progress}
     assert ran("delivery_data.js", "isUnwritten", task) is is_unwritten
     ended = {**task, "instance": {**instance, "state": "failed"}}

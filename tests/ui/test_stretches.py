@@ -131,7 +131,10 @@ def run(date, key=None):
 @pytest.mark.parametrize(
     ("runs", "said"),
     [
-        ([], "Airflow would make no run: they are there already, are not over yet, or the schedule has none then."),
+        (
+            [],
+            "Airflow would make no run: these runs are there already, their windows are not over yet, or the schedule has none then.",
+        ),
         ([run("2026-01-06T00:00:00Z")], "Airflow would make 1 run, of 2026-01-06."),
         (
             [run("2026-01-06T00:00:00Z"), run("2026-01-06T06:00:00Z")],

@@ -21,16 +21,16 @@ from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import NEVER_SENT, UNMATCHED, is_permanent
 from airflow_async_rest.core.spelling import counted
 
-# What is wrong when an API answers nothing but this, and has accepted nothing.
-_NOTHING_BUT = {
+# What may be wrong when an API answers nothing but this, and has accepted nothing.
+QUESTIONS = {
     "http_403": "Is the connection's login, or its token, allowed to do that?",
     "http_404": "Is the path right: the endpoint, and the one in the connection's Host?",
     "http_405": "Is the method right, and the path?",
     "http_410": "Is the path right, and the version of the API in it?",
 }
 
-
-_NO_REQUESTS = NEVER_SENT | {"transform"}
+# Reasons of what never was a request: a replay has nothing to send.
+NO_REQUESTS = NEVER_SENT | {"transform"}
 # What a replay would meet again: it is wrong in the connection or the arguments.
 _OF_THE_ADDRESS = frozenset({"http_301", "http_302", "http_303", "http_307", "http_308", "http_405"})
 
@@ -49,7 +49,7 @@ _ADVICE = {
         "None of them can be sent as it is, so a retry would change nothing: fix the rows, the transform or the "
         "schema, and clear the task that delivers them. They are listed"
     ),
-    _NO_REQUESTS: (
+    NO_REQUESTS: (
         "A retry makes requests of these once more; a replay cannot, for none of them is one. They are listed"
     ),
     frozenset({UNREADABLE}): (
@@ -138,7 +138,7 @@ def came_to_nothing(resume: Resume | None) -> bool:
 
 def _hint(failures: Collection[str], accepted: int) -> str:
     """Say what may be wrong when all that was tried failed for one reason."""
-    return "" if accepted or len(failures) != 1 else _NOTHING_BUT.get(next(iter(failures)), "")
+    return "" if accepted or len(failures) != 1 else QUESTIONS.get(next(iter(failures)), "")
 
 
 def judge(
@@ -239,6 +239,6 @@ def _advice_when_taken(reasons: Collection[str]) -> str:
 
 def _advice(reasons: Collection[str], permanent: bool) -> str:
     """Say what can be done about failed items; the name of their folder follows."""
-    if not permanent and not _NO_REQUESTS.issuperset(reasons):
+    if not permanent and not NO_REQUESTS.issuperset(reasons):
         return "A retry sends only these again; or replay the dead letters"
     return next((advice for some, advice in _ADVICE.items() if some.issuperset(reasons)), _REFUSED_FOR_GOOD)

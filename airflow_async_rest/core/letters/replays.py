@@ -21,7 +21,7 @@ def read_replays(path: FolderPath) -> list[dict[str, Any]]:
     try:
         data = (path / NAME).read_bytes()
         found = json.loads(data)["replays"] if len(data) <= _LONGEST else []
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, LookupError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, LookupError, RecursionError):
         return []
     return [each for each in found if _is_replay(each)] if isinstance(found, list) else []
 

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from airflow_async_rest.compat.ui import task_path
 from airflow_async_rest.core.encoding.json_text import whole_characters
-from airflow_async_rest.ui.pages.facts import LETTERS_OF_PAGE, facts_of, figures_of, next_step
+from airflow_async_rest.ui.pages.facts import LETTERS_OF_PAGE, facts_of, figures_of
+from airflow_async_rest.ui.pages.next_step import next_step
 from airflow_async_rest.ui.reports import as_date, failures_in
 from airflow_async_rest.ui.states import TaskInstanceId
 from airflow_async_rest.ui.windows import newest_windows
@@ -45,12 +46,13 @@ def _delivery(session: Session, query: Mapping[str, str]) -> str | None:
     facts = facts_of(session, task, offset)
     if facts is None:
         return None
-    figures = facts.figures or {}
+    replayable = facts.letters["replayable"] if facts.letters else None
+    step = next_step(facts.state, facts.figures, facts.operator, replayable)
     return _render(
         "delivery.html",
         facts=facts,
-        figures=figures_of(figures),
-        step=None if facts.is_delivered_later else next_step(facts.state, facts.figures, facts.operator),
+        figures=figures_of(facts.figures or {}),
+        step=None if facts.is_delivered_later else step,
         records=facts.letters["records"] if facts.letters else facts.sample,
         failures=failures_in(facts.figures),
         own_page="../../" + task_path(*task),

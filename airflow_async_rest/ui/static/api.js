@@ -160,7 +160,7 @@ export async function clearTask(scope, { dryRun }, signal) {
   const body = clearBody(scope, dryRun, await airflowVersion(signal));
   // Somebody else may have started it since this page was drawn; before 3.2 Airflow does not look at that itself.
   if (!dryRun && !body.prevent_running_task && (await taskInstance(scope, signal)).state === "running") {
-    throw new ApiError(409, "The task runs already.");
+    throw new ApiError(409, "The task is running already.");
   }
   return call(urlOf(["api", "v2", "dags", dagId, "clearTaskInstances"]), { method: "POST", body, signal });
 }

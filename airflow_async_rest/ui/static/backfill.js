@@ -103,7 +103,7 @@ function Backfill({ dagId, stretch, zone, open, onClose, onMade }) {
           h(Choice, { key: "choice", label: AGAIN, options: REPROCESS, value: settings.reprocess, onChange: set("reprocess") }),
         ]),
       ]),
-      failure && h(Notice, { status: "error", title: failure.isPassing ? "Whether the backfill was made is not known" : "Nothing is backfilled" }, whyNot(failure)),
+      failure && h(Notice, { status: "error", title: failure.isPassing ? "It is not known whether the backfill was made" : "No backfill was made" }, whyNot(failure)),
     ),
   );
 }

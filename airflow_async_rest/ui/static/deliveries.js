@@ -3,7 +3,7 @@
 import { deliveriesAfter } from "./api.js";
 import { chosen, filters, joined, nextLook, nextPage, sorted } from "./deliveries_data.js";
 import { DeliveriesTable } from "./deliveries_table.js";
-import { count, counted } from "./format.js";
+import { counted } from "./format.js";
 import { C, Chip, Empty, Loading, Notice, Page, Pager, Panel, React, Trouble, h, useTimezone } from "./kit.js";
 import { usePolling } from "./polling.js";
 // What these import is named here as well: the browser asks for all of them at once, not for one after another.
@@ -58,12 +58,12 @@ function List({ data }) {
       h(C.Box, { mb: 3 }, h(Notice, { title: "Not all runs are counted" }, "Mapped tasks have more instances than are looked at here.")),
     shown.length > 0
       ? h(DeliveriesTable, { rows: shown.slice(start, start + PAGE), zone, order, onSort: setOrder })
-      : h(Empty, { title: "No task" }, `None of ${count(data.rows.length)} is like that.`),
+      : h(Empty, { title: "No match" }, "No task is like that: choose another filter, or search for something else."),
     h(Pager, { offset: start, limit: PAGE, total: shown.length, label: "Pages of tasks", onMove: setOffset }),
   );
 }
 
-const NOTHING = "A task is here once it has run: one of this package's operators, or a function that delivers or fetches.";
+const NOTHING = "A task appears here once it has run: one of this package's operators, or a function that delivers or fetches.";
 
 export default function Deliveries() {
   const { data, error, away, refresh } = usePolling(look, "deliveries", nextLook);

@@ -24,6 +24,16 @@ const ORDER = Object.keys(STATUSES);
 /** A status of another version is shown by its name. */
 export const statusOf = ({ freshness }) => STATUSES[freshness.status] ?? { name: String(freshness.status), color: "none" };
 
+const WHY = {
+  __proto__: null,
+  failed: (when) => `the run that was due ${when} failed`,
+  unfinished: (when) => `the run that was due ${when} has not ended`,
+  no_run: (when) => `the run that was due ${when} was not made`,
+};
+
+/** Why a task is late, against its schedule, or since when it stands as it does; `when` is that in words. */
+export const sayWhy = ({ why }, when) => (WHY[why] ?? ((since) => `since ${since}`))(when);
+
 /** Whether nothing has been delivered yet; of what has no window, as a replay, there is no day until when. */
 export const isUndelivered = ({ freshness: { status, delivered_until: until }, last: { start, end } }) =>
   !until && Date.parse(end) > Date.parse(start) && status !== "delivered" && status !== "on_time";

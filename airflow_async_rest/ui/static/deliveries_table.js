@@ -1,20 +1,21 @@
 /** The table of the page "Deliveries": a row for each task. */
 
-import { isUndelivered, openLetters, orderAfter, statusOf } from "./deliveries_data.js";
+import { isUndelivered, openLetters, orderAfter, sayWhy, statusOf } from "./deliveries_data.js";
 import { NONE, count, dateTime, span } from "./format.js";
 import { C, Inner, StateBadge, Table, h, narrow } from "./kit.js";
 import { deliveryPath, windowsPath } from "./paths.js";
 
 const BARS = { width: 70, height: 20, gap: 2 };
 
+/** Of each column what it is sorted by, its name, its class, and what its name does not say. */
 const COLUMNS = [
   ["task", "Task"],
-  ["freshness", "Freshness"],
+  ["freshness", "Freshness", undefined, "By what the schedule has asked for"],
   ["last", "Last window"],
-  ["day", "Rows, 24 h", "number"],
-  ["week", "Rows, 7 days", "number wide"],
-  ["letters", "Dead letters", "number"],
-  ["wait", "Waits until", "wide"],
+  ["day", "Rows, 24 h", "number", "Delivered, or loaded, by tries that ended in the last 24 hours; replays in the task count by themselves"],
+  ["week", "Rows, 7 days", "number wide", "Delivered, or loaded, by tries that ended in the last 7 days, and of each day"],
+  ["letters", "Dead letters", "number", "Those that are open"],
+  ["wait", "Waits until", "wide", "For the API's quota"],
 ];
 
 /** The rows of the last seven days, one bar for each. */
@@ -45,7 +46,7 @@ function Freshness({ row, zone }) {
     "td",
     null,
     h(C.Badge, { colorPalette: color, variant: "subtle", borderRadius: "full", px: 2 }, name),
-    since && h("div", { className: "quiet" }, `since ${dateTime(since, zone)}`),
+    since && h("div", { className: "quiet" }, sayWhy(row.freshness, dateTime(since, zone))),
     until && h("div", { className: "quiet wide" }, `newest delivered window ends ${dateTime(until, zone)}`),
     isUndelivered(row) && h("div", { className: "quiet wide" }, "no window delivered yet"),
   );
@@ -107,10 +108,10 @@ const STYLES = {
 };
 
 /** A column's name is a button that sorts; a screen reader is told by `aria-sort`, everybody else by the arrow. */
-function heading(by, name, order, onSort) {
+function heading([by, name, , title], order, onSort) {
   const isIt = order.by === by;
   const arrow = isIt ? (order.isDescending ? " ↓" : " ↑") : "";
-  const label = h("button", { type: "button", onClick: () => onSort(orderAfter(order, by)) }, name, h("span", { "aria-hidden": true }, arrow));
+  const label = h("button", { type: "button", title, onClick: () => onSort(orderAfter(order, by)) }, name, h("span", { "aria-hidden": true }, arrow));
   return { label, sort: isIt ? (order.isDescending ? "descending" : "ascending") : undefined };
 }
 
@@ -120,7 +121,7 @@ export const DeliveriesTable = ({ rows, zone, order, onSort }) =>
     Table,
     {
       label: "Deliveries",
-      columns: COLUMNS.map(([by, name, className]) => [name, className, heading(by, name, order, onSort)]),
+      columns: COLUMNS.map((column) => [column[1], column[2], heading(column, order, onSort)]),
       css: STYLES,
     },
     rows.map((row) => h(Row, { key: JSON.stringify([row.dag_id, row.task_id]), row, zone })),

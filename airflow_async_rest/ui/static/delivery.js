@@ -10,6 +10,7 @@ import { History } from "./history.js";
 import { differences, isDeliveredLater, lastReplay, nextStep } from "./next_step.js";
 import { Preview } from "./preview.js";
 import { Progress } from "./progress.js";
+import { sayFailing } from "./progress_data.js";
 import { Actions } from "./replay.js";
 import { Later, Older, Why } from "./why.js";
 import {
@@ -18,6 +19,7 @@ import {
   isLive,
   isOpen,
   isOver,
+  isReplay,
   isReplaying,
   isStale,
   lookAtTask,
@@ -35,8 +37,10 @@ import "./letter_groups.js";
 import "./letters_table.js";
 import "./paths.js";
 import "./paused.js";
+import "./preview_data.js";
 import "./rates.js";
 import "./route.js";
+import "./selection.js";
 import "./sparkline.js";
 import "./styles.js";
 import "./well_formed.js";
@@ -85,11 +89,17 @@ function Waiting({ task }) {
   );
 }
 
+/** That most of what a task sends fails, while it still runs. */
+function Failing({ task }) {
+  const said = isLive(task) ? sayFailing(task.figures) : null;
+  return said && h(Notice, { status: "warning", title: said.title }, said.text);
+}
+
 /** Airflow asks no more for a task that has ended, so the page around this tab still shows the try before. */
 const Around = () =>
   h(
     Notice,
-    { title: "Airflow's own header shows the try before", action: h(C.Button, RELOAD, "Reload the page") },
+    { title: "Airflow's own header shows the previous try", action: h(C.Button, RELOAD, "Reload the page") },
     "It does not refresh by itself.",
   );
 
@@ -100,7 +110,7 @@ function NotYet({ task }) {
   const state = task.instance.state;
   if (state === "failed") return h(Why, { task });
   if (task.ended) {
-    const text = `The task is ${state.replaceAll("_", " ")}, and has left no report and no progress.`;
+    const text = `Its state is ${state.replaceAll("_", " ")}, and it has left no report and no progress.`;
     return h(Empty, { title: "There is no report" }, text);
   }
   return h(
@@ -173,15 +183,17 @@ function Task({ scope, task, refresh }) {
     replayable: page?.replayable,
     refuses: refusesRequests(task),
     fetches: isFetch(task),
+    replays: isReplay(task),
   });
   // Beside the dead letters, where there are some.
-  const actions = (failuresOf(figures) === 0 || isGone) && step && !open && h(Actions, { scope, task, step, onAsked });
+  const actions = (failuresOf(figures) === 0 || isGone) && step?.primary && !open && h(Actions, { scope, task, step, onAsked });
   return h(
     React.Fragment,
     null,
     !open && h(Why, { task, step, replay, actions }),
     h(Older, { task }),
     h(Waiting, { task }),
+    h(Failing, { task }),
     h(Replaying, { task, asked: open }),
     h(Later, { task, replay }),
     isOver(asked, task) && h(Around),

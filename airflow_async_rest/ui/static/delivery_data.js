@@ -1,9 +1,10 @@
 /** What is known of a task instance, from Airflow, its XCom and the store of its state; and which words fit it. */
 
 import { pushedValues, storedValue, storedValues, taskInstance } from "./api.js";
-import { lettersOf, reportOf, requestOf, text } from "./well_formed.js";
+import { lettersOf, previewOf, reportOf, requestOf, text } from "./well_formed.js";
 
-const OPERATORS = new Set(["SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator"]);
+const REPLAYS = "ReplayDeadLettersOperator";
+const OPERATORS = new Set(["SqlToRestOperator", "RestToSqlOperator", REPLAYS]);
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
 const WAITS = "up_for_reschedule";
 const LOOKS_AFTER_THE_END = 5;
@@ -53,7 +54,7 @@ export async function lookAtTask(scope, signal, before) {
     report,
     pushedAt,
     figures: report ? { ...progress, ...report } : progress,
-    preview: previewOf(report, pushed),
+    preview: previewed(report, pushed),
     sample: lettersOf(pushed.failed_items),
     request: knows ? before.request : requestOf(stored.replay ?? stored.replaying),
     isOurs: Boolean(report ?? progress) || OPERATORS.has(instance.operator) || OPERATORS.has(instance.operator_name),
@@ -62,10 +63,8 @@ export async function lookAtTask(scope, signal, before) {
 }
 
 /** What a preview has left; one of a replay leaves no requests, but how many it would send. */
-function previewOf(report, pushed) {
-  if (!report?.preview) return null;
-  return Array.isArray(pushed.preview?.requests) ? pushed.preview : { letters: report.read ?? 0, requests: [] };
-}
+const previewed = (report, pushed) =>
+  report?.preview ? (previewOf(pushed.preview) ?? { letters: report.read, requests: [] }) : null;
 
 async function progressOnly(scope, signal) {
   try {
@@ -87,6 +86,9 @@ export const fetched = (figures) => "rows_loaded" in figures;
 
 export const isFetch = (task) =>
   task.instance.operator === "RestToSqlOperator" || (task.figures !== null && fetched(task.figures));
+
+/** Whether a task sends the dead letters of other tasks again. */
+export const isReplay = ({ instance: { operator } }) => operator === REPLAYS;
 
 const isBefore = (one, other) => Boolean(one && other && Date.parse(one) < Date.parse(other));
 
@@ -141,7 +143,8 @@ export function isUnwritten(task) {
   const history = figures.history ?? [];
   const fails = ([, , failed = 0]) => failed > 0;
   const first = history.find(fails);
-  if (!first || (instance.try_number > 1 && fails(history[0]))) return false; // of an earlier try
+  const isEarlier = instance.try_number > 1 || figures.waits?.length > 0;
+  if (!first || (isEarlier && fails(history[0]))) return false; // of an earlier try, or of the time before a wait
   return history.at(-1)[0] - first[0] < WRITTEN_AFTER_SECONDS;
 }
 
@@ -151,13 +154,18 @@ export function isUnwritten(task) {
  * Those of other operators may have a report, too: a function that calls `deliver()`, a replay. Cleared, they do all of
  * what they do.
  */
-export function refusesRequests({ instance: { operator } }) {
-  if (operator === "ReplayDeadLettersOperator") return "Clear this task to send them again: that is all it does.";
+export function refusesRequests(task) {
+  const { operator } = task.instance;
+  if (isReplay(task)) return "Clear this task to send them again: that is all it does.";
   if (!operator || operator.startsWith("_") || operator.startsWith("Python")) {
     return "This task is a function: clear it, or send them with ReplayDeadLettersOperator.";
   }
   return null;
 }
+
+/** Whether there was nothing to do: no rows, or, of a task that fetches, none in what was asked for. */
+export const isEmpty = (report) =>
+  report.read === 0 || (fetched(report) && report.rows_loaded === 0 && failuresOf(report) === 0);
 
 /** Everything that is a dead letter: items, and rows that the database refused. */
 export const failuresOf = (figures) => (figures?.failed ?? 0) + (figures?.rows_refused ?? 0);

@@ -182,21 +182,22 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
         { mb: 4 },
         // Of a task that has failed, the box above says it.
         task.instance.state === "success" && h(C.Text, { fontSize: "sm", mb: 2 }, step.why),
-        h(Actions, {
-          scope,
-          task,
-          step: isFiltered ? { ...step, replay: replaying(page?.replayable ?? null) } : step,
-          filter,
-          isFiltered,
-          // Of a sample nobody knows how many it stands for.
-          page: fromSample ? null : page,
-          // What people look for comes first, then whether they may do something about it.
-          isLoaded: page !== null,
-          // While somebody types, or the answer is on its way, the number is that of the filter before.
-          isCurrent: typed.trim() === search && (fromSample || view.of === JSON.stringify(filter)),
-          waits: sending ? "The task is being cleared." : null,
-          onAsked,
-        }),
+        step.primary &&
+          h(Actions, {
+            scope,
+            task,
+            step: isFiltered ? { ...step, replay: replaying(page?.replayable ?? null) } : step,
+            filter,
+            isFiltered,
+            // Of a sample nobody knows how many it stands for.
+            page: fromSample ? null : page,
+            // What people look for comes first, then whether they may do something about it.
+            isLoaded: page !== null,
+            // While somebody types, or the answer is on its way, the number is that of the filter before.
+            isCurrent: typed.trim() === search && (fromSample || view.of === JSON.stringify(filter)),
+            waits: sending ? "The task is being cleared." : null,
+            onAsked,
+          }),
       ),
     h(
       C.Flex,
@@ -255,7 +256,7 @@ function Found({ page, isFiltered, loading }) {
     return h(
       Empty,
       { title: isFiltered ? "No match" : "None is left" },
-      isFiltered ? "Choose other reasons, or search for something else." : "The task is sending it again, or XCom has no sample.",
+      isFiltered ? "Choose other reasons, or search for something else." : "The task is sending them again, or XCom has no sample.",
     );
   }
   return h(

@@ -18,8 +18,8 @@ function limitHint({ rate_limit: allowed, limit_share_used: share, shared_limit:
 }
 
 const AWAY = {
-  closed: "its store is away: nothing is sent",
-  fallback: "its store is away: a limit of its own",
+  closed: "its store cannot be reached: nothing is sent",
+  fallback: "its store cannot be reached: the task keeps to a limit of its own",
 };
 
 /** A limit that other tasks keep to as well: how much of it is used, by all and by this one. */

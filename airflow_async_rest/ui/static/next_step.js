@@ -61,7 +61,7 @@ const CAUSES = {
   connection: "whether the API is up, and the connection's Host and Port",
 };
 
-// Our own sentence ends with the question what may be wrong; what an API has said before it is in quotes.
+// The engine's sentence ends with its question what may be wrong; what an API has said before it is in quotes.
 const ASKS_ALREADY = /^at least 90 % of the last .*\?$/s;
 
 /** What to look at where all that was tried failed for one reason, as a sentence; null where it did not. */
@@ -73,14 +73,14 @@ function oneCause({ delivered = 0, reasons, error }) {
   return `All failed for one cause, ${names[0]}: look at ${known}.`;
 }
 
-/** That something is another since, and as what the same requests would go: by the connection as it is now. */
+/** What is another now, and what that means for a replay: requests as they were, over the connection as it is now. */
 function sayChanged(differs, fetches) {
   const them = differs.join(" and ");
   const changed = `${them[0].toUpperCase()}${them.slice(1)} changed since`;
   if (fetches) return `${changed}.`;
   const isApi = differs.includes(NAMES.http_conn_id);
-  if (isApi && differs.length === 1) return `${changed}: the same requests go by the connection as it is now.`;
-  return `${changed}: the same requests go as they were${isApi ? ", by the connection as it is now" : ""}.`;
+  if (isApi && differs.length === 1) return `${changed}: a replay would use the connection as it is now.`;
+  return `${changed}: a replay would send the requests as they were${isApi ? ", over the connection as it is now" : ""}.`;
 }
 
 const OF_CREDENTIALS = new Set(["http_401", "http_407", "proxy"]);
@@ -101,10 +101,10 @@ function neverSent(figures, replayable, fetches) {
   const taken = figures.reasons?.[UNREADABLE] ?? 0;
   const isOne = failed === 1;
   if (taken === failed) {
-    return `The API has taken ${isOne ? "this, and its answer" : "these, and its answers"} cannot be read: look there what it has.`;
+    return `The API took ${isOne ? "this, but its answer" : "these, but its answers"} could not be read: check there what it has.`;
   }
-  if (taken) return "None of these is sent again as it was.";
-  return isOne ? "This never was a request: correct the row or the transform." : "These never were requests: correct the rows or the transform.";
+  if (taken) return "None of these can be sent again as it was: correct the rows or the transform.";
+  return isOne ? "This never became a request: correct the row or the transform." : "These never became requests: correct the rows or the transform.";
 }
 
 const sayStopped = (read) => (read ? "The window was not read to its end." : "Nothing of the window was read.");
@@ -113,10 +113,10 @@ const sayStopped = (read) => (read ? "The window was not read to its end." : "No
 function whyResume({ state, figures, differs, replayable, refuses, fetches }) {
   const { complete, read = 0 } = figures;
   const cause = oneCause(figures);
-  if (refuses) return refuses;
+  const never = neverSent(figures, replayable, fetches);
+  if (refuses) return never ?? refuses;
   if (differs.length) return `${sayChanged(differs, fetches)}${complete === true ? "" : ` ${sayStopped(read)}`}`;
   if (complete !== true && isRefused(figures)) return "The credentials were refused: correct them.";
-  const never = neverSent(figures, replayable, fetches);
   if (complete !== true) {
     const stopped = sayStopped(read);
     return cause ? `${never ?? cause} ${stopped}` : stopped;
@@ -128,11 +128,22 @@ function whyResume({ state, figures, differs, replayable, refuses, fetches }) {
 
 /** What a Clear is called, what it does, and to how many. */
 function resuming({ refuses, fetches, ...known }) {
-  if (refuses) return { name: "Clear the task", count: null, does: "Runs all of the task again." };
-  if (!fetches) return { name: RESUME, ...reading(known) };
-  const failed = failuresOf(known.figures);
-  return { name: failed ? "Try all again" : RESUME, count: failed || null, does: FETCHES_AGAIN };
+  if (refuses) return { name: "Clear the task", count: null, size: null, does: "Runs all of the task again." };
+  if (!fetches) {
+    const { count: number, does } = reading(known);
+    return { name: RESUME, count: number, size: sizeOf(number), does };
+  }
+  const failed = failuresOf(known.figures) || null;
+  const { failed: items, rows_refused: rows } = known.figures;
+  const size = [items && counted(items, "item"), rows && counted(rows, "row")].filter(Boolean).join(", ") || null;
+  return { name: failed ? "Try all again" : RESUME, count: failed, size, does: FETCHES_AGAIN };
 }
+
+/** How many of what: a button's number is of items, of rows, or of windows. */
+const sizeOf = (number) => (number == null ? null : counted(number, "item"));
+
+/** What the button of a way on says. */
+export const labelOf = ({ name, size }) => (size === null ? name : `${name} (${size})`);
 
 const RESUME = "Resume the window";
 const FETCHES_AGAIN =
@@ -166,13 +177,21 @@ function reading({ state, figures, differs }) {
 /** What a replay is called, and what it does to so many. */
 export function replaying(replayable) {
   const what = replayable === 1 ? "this request as it was, with the same key" : "these requests as they were, with the same keys";
-  return { name: "Send the same requests again", count: replayable, does: `Sends ${what}; nothing else of the window.` };
+  return { name: "Send the same requests again", count: replayable, size: sizeOf(replayable), does: `Sends ${what}; nothing else of the window.` };
 }
 
-/** "Send these 3 again (filtered)", by how many match, where that is known. */
+/** "Send these 3 items again (filtered)", by how many match, where that is known. */
 export function nameOfFiltered(number) {
-  const these = number === 1 ? "this one" : number == null ? "these" : `these ${count(number)}`;
+  const these = number === 1 ? "this one" : number == null ? "these" : `these ${sizeOf(number)}`;
   return `Send ${these} again (filtered)`;
+}
+
+/** What can be done about a replay that would send none of what it could not deliver: nothing, in this task. */
+function elsewhere({ figures, replayable, replays }) {
+  const never = replays && figures.complete !== false && neverSent(figures, replayable, false);
+  if (!never) return null;
+  const isTaken = figures.reasons?.[UNREADABLE] === failuresOf(figures);
+  return { primary: null, why: isTaken ? never : `${never} Then clear the task that delivers them: a replay cannot make requests of them.` };
 }
 
 /**
@@ -180,13 +199,15 @@ export function nameOfFiltered(number) {
  *
  * @param known `state` and `figures` of the task, `differs` as `differences` gives it, `replayable`: how many dead
  *   letters are requests that can be sent again, `refuses`: why such a task sends none again, or null, `fetches`: whether
- *   it is one that fetches, which is resumed only.
- * @returns null where there is nothing to do; else `primary`, "resume" or "replay", `why`, and of both its `name`,
- *   `count`, and what it `does`.
+ *   it is one that fetches, which is resumed only, `replays`: whether it is a replay of another task's.
+ * @returns null where there is nothing to do; else `primary`, "resume" or "replay", or null where it is not done in this
+ *   task, `why`, and of both ways its `name`, `count`, the same as `size`, in words, and what it `does`.
  */
-export function nextStep({ state, figures, differs = [], replayable = countOfLetters(figures), refuses = null, fetches = false }) {
+export function nextStep({ state, figures, differs = [], replayable = countOfLetters(figures), refuses = null, fetches = false, replays = false }) {
   if (state !== "failed" && !(state === "success" && failuresOf(figures) > 0)) return null;
-  const known = { state, figures, differs, replayable, refuses, fetches };
+  const known = { state, figures, differs, replayable, refuses, fetches, replays };
+  const other = elsewhere(known);
+  if (other) return other;
   const why = whyResume(known);
   return {
     primary: why === null ? "replay" : "resume",
@@ -196,13 +217,13 @@ export function nextStep({ state, figures, differs = [], replayable = countOfLet
   };
 }
 
-const AGAIN = "If the API takes them now, the same requests can go again; if the rows are wrong, correct them and resume.";
-const ONE_AGAIN = "If the API takes it now, the same request can go again; if the row is wrong, correct it and resume.";
+const AGAIN = "If the API would take them now, send the same requests again; if the rows are wrong, correct them and resume.";
+const ONE_AGAIN = "If the API would take it now, send the same request again; if the row is wrong, correct it and resume.";
 
 /** The title of the error where a way on could not be gone; `isUnsure`: nobody knows whether the task was cleared. */
 export function titleOfFailure(kind, isUnsure) {
-  if (isUnsure) return "Whether the task is cleared is not known";
-  return kind === "replay" ? "Nothing is sent again" : "The task is not cleared";
+  if (isUnsure) return "It is not known whether the task was cleared";
+  return kind === "replay" ? "Nothing was sent again" : "The task was not cleared";
 }
 
 /** Whether a replay has delivered all dead letters of a window of which rows were never read. */
@@ -229,6 +250,7 @@ export function troubleOf({ state, figures, step, isDeliveredLater = false }) {
   }
   const title = figures?.error ?? (figures?.read ? "It failed; its log says why" : "It failed before it started");
   if (!figures) return { status: "error", title, next: "It has read no rows and sent no request. Its log says why." };
+  if (step.primary === null) return { status: "error", title, next: step.why };
   const { name } = step[step.primary];
   const todo = `${name[0].toLowerCase()}${name.slice(1)}.`;
   const next = figures.read > 0 ? `${step.why} Next: ${todo}` : `Correct that, and ${todo} Nothing was sent.`;
@@ -265,14 +287,14 @@ export function historyOf(tries, replays, sent, waits) {
     at: end ?? at,
     name: `Try ${which}`,
     state,
-    text: known[which] ? `sent again ${count(known[which].sent)}: ${delivered(known[which])}` : "",
+    text: known[which] ? saySentAgain(known[which]) : "",
     by: null,
   }));
   const others = (replays ?? []).map(({ at, by, left, ...counts }) => ({
     at,
     name: "Replay",
     state: left === 0 ? "success" : "up_for_retry",
-    text: `${delivered(counts)}, ${count(left)} left`,
+    text: `${counts.delivered + counts.failed === 0 ? "nothing sent again" : delivered(counts)}, ${count(left)} left`,
     by,
   }));
   const quotas = (waits ?? []).map(({ since, until, why }) => ({
@@ -284,5 +306,9 @@ export function historyOf(tries, replays, sent, waits) {
   }));
   return [...own, ...others, ...quotas].filter(({ at }) => at).sort((one, other) => Date.parse(other.at) - Date.parse(one.at));
 }
+
+/** What a replay in the task has sent again, and what came of it. */
+const saySentAgain = ({ sent, ...counts }) =>
+  sent === 0 ? "nothing sent again: no dead letter was left to send" : `${count(sent)} sent again: ${delivered(counts)}`;
 
 const delivered = ({ delivered: done, failed }) => `${count(done)} delivered, ${count(failed)} failed again`;

@@ -1,6 +1,6 @@
 /** What became of each window, and which windows never ran: pure decisions over what the endpoint gives. */
 
-import { failuresOf, withComplete } from "./delivery_data.js";
+import { failuresOf, isEmpty, withComplete } from "./delivery_data.js";
 import { isDeliveredLater } from "./next_step.js";
 import { withGaps } from "./stretches.js";
 import { windowOf } from "./well_formed.js";
@@ -22,8 +22,9 @@ export const OUTCOMES = {
   never: { name: "never run", color: "none", sign: "" },
 };
 
-export const nameOf = (outcome, isFetch) =>
-  isFetch && outcome === "delivered" ? "all fetched" : OUTCOMES[outcome].name;
+const NAMES_OF_A_FETCH = { delivered: "all fetched", empty: "nothing to fetch" };
+
+export const nameOf = (outcome, isFetch) => (isFetch && NAMES_OF_A_FETCH[outcome]) || OUTCOMES[outcome].name;
 
 const RUNNING = new Set(["running", "restarting", "deferred"]);
 const WAITING = new Set([null, undefined, "none", "queued", "scheduled", "up_for_retry", "up_for_reschedule"]);
@@ -40,7 +41,7 @@ export function outcomeOf({ state, report: given, replay }) {
   if (state === "failed" || state === "upstream_failed") return "failed";
   if (!isComplete || state !== "success") return "unknown";
   if (isLater) return "later"; // by a Clear, or a replay in the task itself
-  return report.read === 0 ? "empty" : "delivered"; // a source that was not filled yet looks like this
+  return isEmpty(report) ? "empty" : "delivered"; // a source that was not filled yet looks like this
 }
 
 const median = (numbers) => numbers.toSorted((one, other) => one - other)[numbers.length >> 1];

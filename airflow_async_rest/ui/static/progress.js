@@ -1,12 +1,12 @@
 /** How far a task is: one bar, one sentence, and a line of the last minutes. */
 
-import { count, counted, dateTime, duration, percent, rate, span } from "./format.js";
+import { count, counted, dateTime, rate, span } from "./format.js";
 import { C, React, h, hidden, useTimezone } from "./kit.js";
-import { isHalfDone } from "./next_step.js";
+import { ended, soFar, totalOf } from "./progress_data.js";
 import { recentRates } from "./rates.js";
 import { routeOf } from "./route.js";
 import { Sparkline } from "./sparkline.js";
-import { DELIVERS, FETCHES, doneOf, failuresOf, isFetch, isLive, isStale } from "./delivery_data.js";
+import { DELIVERS, FETCHES, doneOf, isFetch, isLive, isStale } from "./delivery_data.js";
 
 const UNREAD_SHARE = 0.25;
 const UNREAD = "repeating-linear-gradient(135deg, currentColor 0 1px, transparent 1px 6px)";
@@ -73,70 +73,6 @@ function Bar({ figures, total, running, faded, words, isLater, isCut }) {
   );
 }
 
-/** The expected total, if there is one that the task has not passed already. */
-function totalOf(figures) {
-  const items = figures.expected?.items;
-  return items == null || items < doneOf(figures) ? null : items;
-}
-
-function soFar(figures, total, isRunning) {
-  const done = doneOf(figures);
-  if (!isRunning) return { headline: counted(done, "item"), detail: "settled before" };
-  if (total === null) {
-    const passed = figures.expected && `so far; about ${count(figures.expected.items)} were expected`;
-    return { headline: counted(done, "item"), detail: passed ?? "so far; how many there are is not known" };
-  }
-  const about = figures.expected.how === "about" ? "about " : "";
-  const left = total - done;
-  const rates = recentRates(figures);
-  const speed = rates && rates.good + rates.bad;
-  return {
-    headline: `${count(done)} of ${about}${counted(total, "item")}`,
-    detail: [
-      total > 0 && percent(done / total),
-      left > 0 && speed > 0 && `about ${duration(Math.max(1, Math.round(left / speed)))} left`,
-    ]
-      .filter(Boolean)
-      .join(" · "),
-  };
-}
-
-/** The verdict, in a sentence. */
-function ended(task, words, isLater) {
-  const { figures, report, instance } = task;
-  const took = figures.elapsed_seconds == null ? "" : `in ${duration(figures.elapsed_seconds)}`;
-  const bad = failuresOf(figures);
-  if (!(report ?? figures).complete) {
-    if (!figures.read) return { headline: "Nothing was read", detail: "" };
-    if (isHalfDone(figures)) {
-      return { headline: `${count(figures.delivered)} ${words.done} so far`, detail: "the rest of the window was never read" };
-    }
-    return {
-      headline: `Stopped after ${counted(figures.read, "item")}`,
-      detail:
-        "the rest of the window was never read" +
-        (figures.unfinished ? `; ${count(figures.unfinished)} were in flight` : ""),
-    };
-  }
-  if (isLater) {
-    const later = bad || figures.delivered_later;
-    return { headline: `All ${counted(figures.read, "item")} ${words.done}`, detail: `${count(later)} of them later` };
-  }
-  if (bad === 0) {
-    const all = `All ${counted(figures.read, "item")} ${words.done}`;
-    const some = `${count(figures.delivered)} of ${counted(figures.read, "item")} ${words.done}, ${count(figures.skipped)} skipped`;
-    return { headline: figures.read === 0 ? "There was nothing to do" : figures.skipped ? some : all, detail: took };
-  }
-  const failedOnly = figures.failed ? `${count(figures.failed)} of ${counted(figures.read, "item")} failed` : null;
-  const refused = figures.rows_refused ? `${counted(figures.rows_refused, "row")} refused by the database` : null;
-  return {
-    headline: [failedOnly, refused].filter(Boolean).join(", "),
-    detail: `${count(figures.delivered)} ${words.done} ${took}${
-      instance.state === "success" ? "; the task allows that many failures (max_failures)" : ""
-    }`,
-  };
-}
-
 /** From where to where. */
 const Route = ({ parts }) =>
   h(
@@ -158,7 +94,7 @@ export function Progress({ task, isLater = false }) {
   const { headline, detail } = task.ended && !isStale(task) ? ended(task, words, isLater) : soFar(figures, total, isRunning);
   const isCut = task.ended && !isStale(task) && !(task.report ?? figures).complete && figures.read > 0;
   const retry = instance.try_number > 1 ? `try ${instance.try_number}` : null;
-  const stale = isStale(task) && !task.ended ? "figures of the try before" : null;
+  const stale = isStale(task) && !task.ended ? "figures of the previous try" : null;
   // Of a task that has ended Airflow's header has the state.
   const state = task.ended || isRunning ? null : (instance.state ?? "not queued yet").replaceAll("_", " ");
   const at = isRunning && figures.updated_at ? `as of ${dateTime(figures.updated_at, zone).slice(11)}` : null;

@@ -21,6 +21,13 @@ export function recentRates({ history, elapsed_seconds: took, delivered = 0, ski
   return { good: Math.max(0, done - bad) / seconds, bad: Math.max(0, bad) / seconds };
 }
 
+/** What came of the minutes that the history of a try has: `{seconds, done, bad}` items; null where it has no two looks. */
+export function lastMinutes({ history }) {
+  const [first, last] = [history?.[0], history?.at(-1)];
+  if (!(last?.[0] > first?.[0])) return null;
+  return { seconds: last[0] - first[0], done: Math.max(0, last[1] - first[1]), bad: Math.max(0, (last[2] ?? 0) - (first[2] ?? 0)) };
+}
+
 /** `[[seconds, items done, of these failed], ...]` -> `[{at, good, bad}, ...]`, items a second, few enough for a line. */
 export function speeds(history) {
   const step = Math.max(1, Math.ceil(history.length / MOST_POINTS));

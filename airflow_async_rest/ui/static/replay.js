@@ -6,7 +6,7 @@ import { Question } from "./dialog.js";
 import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
 import { isFetch, refusesRequests } from "./delivery_data.js";
-import { nameOfFiltered, titleOfFailure } from "./next_step.js";
+import { labelOf, nameOfFiltered, titleOfFailure } from "./next_step.js";
 import { Paused } from "./paused.js";
 
 const { useEffect, useState } = React;
@@ -25,7 +25,7 @@ export function useMayClear(scope, when) {
         .then(() => setAnswer("yes"))
         .catch((error) => {
           if (controller.signal.aborted) return;
-          const forbidden = "You may not clear this task, and each way on needs that.";
+          const forbidden = "You may not clear this task, and neither button works without that.";
           setAnswer(error.status === 403 ? forbidden : error.message);
           if (error.isPassing) timer = setTimeout(ask, ASK_AGAIN_MS);
         });
@@ -46,11 +46,9 @@ function whyNotSent({ task, page, isFiltered, isCurrent, number }) {
     (isCurrent ? null : "Looking for what matches the filter …") ??
     (isFiltered && !page ? "Only a sample is shown: how many match the filter is not known." : null) ??
     (page?.matching === 0 && isFiltered ? "No match." : null) ??
-    (number === 0 ? (page ? withoutRequest(page.matching) : "These never were requests.") : null)
+    (number === 0 ? (page ? withoutRequest(page.matching) : "These never became requests.") : null)
   );
 }
-
-const withNumber = (label, number) => (number == null ? label : `${label} (${count(number)})`);
 
 /** The two ways on, with why one cannot be gone: `{resume, replay}`; a task that fetches has the first alone. */
 function offers({ task, step, waits, mayClear, ...rest }) {
@@ -60,7 +58,7 @@ function offers({ task, step, waits, mayClear, ...rest }) {
   const resume = {
     ...step.resume,
     kind: "resume",
-    label: withNumber(step.resume.name, step.resume.count),
+    label: labelOf(step.resume),
     blocked: waits ?? never ?? right,
   };
   const { page, filter, isFiltered } = rest;
@@ -71,7 +69,7 @@ function offers({ task, step, waits, mayClear, ...rest }) {
     ...step.replay,
     kind: "replay",
     request,
-    label: isFiltered ? nameOfFiltered(number) : withNumber(step.replay.name, number),
+    label: isFiltered ? nameOfFiltered(number) : labelOf(step.replay),
     without: page ? page.matching - page.replayable : 0,
     blocked: waits ?? whyNotSent({ task, number, ...rest }) ?? right,
   };
@@ -116,7 +114,7 @@ const withoutRequest = (number) =>
 /** What is asked before it is done, and what the button for it says. */
 function question({ kind, name, count: number }) {
   if (kind === "resume") return [`${name}?`, name.split(" ")[0]];
-  return [`Send ${counted(number, "dead letter")} again?`, `Send ${count(number)} again`];
+  return [`Send ${counted(number, "dead letter")} again?`, `Send ${counted(number, "item")} again`];
 }
 
 function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {

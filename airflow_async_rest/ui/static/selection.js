@@ -83,7 +83,7 @@ export function sumOf(rows) {
 function whyNeither({ state, operator, isSuperseded }) {
   if (!hasEnded(state)) return "It has not ended.";
   if (isSuperseded) return "A later run of this window counts.";
-  return refusesRequests({ instance: { operator } }) === null ? null : "Its task is a function or a replay: clear it there.";
+  return refusesRequests({ instance: { operator } }) === null ? null : "Its task is a function or a replay: clear it on its own page.";
 }
 
 const NOTHING_LEFT = "Nothing of it is left: all was delivered later.";
@@ -100,7 +100,7 @@ export function whyNotTogether(row, reason = null) {
   const resume = outcome === "later" ? NOTHING_LEFT : state === "failed" ? null : state === "success" ? "It has succeeded: a Clear would run all of it again." : "It has not failed.";
   const replay =
     report && fetched(report)
-      ? "A task that fetches is resumed."
+      ? "A task that fetches can only be resumed."
       : outcome === "later" || countOfLetters(report, reason) === 0
         ? "It has no dead letter to send."
         : null;

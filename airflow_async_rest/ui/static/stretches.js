@@ -121,7 +121,7 @@ export const bodyOf = (dagId, dates, { reprocess, atOnce }) => ({
 
 /** What a dry run says, in a sentence: how many runs there would be, and of which dates. */
 export function sayRuns({ backfills, total_entries: total }, zone) {
-  if (!total) return "Airflow would make no run: they are there already, are not over yet, or the schedule has none then.";
+  if (!total) return "Airflow would make no run: these runs are there already, their windows are not over yet, or the schedule has none then.";
   const ends = [backfills[0], backfills.at(-1)].map(({ logical_date: date, partition_key: key }) => key ?? dateTime(date, zone).replace(" 00:00:00", ""));
   const tooMany = total > MOST_AT_ONCE ? ` That is more than ${MOST_AT_ONCE}: choose fewer windows.` : "";
   return `Airflow would make ${counted(total, "run")}, ${total === 1 ? `of ${ends[0]}` : `from ${ends[0]} to ${ends[1]}`}.${tooMany}`;

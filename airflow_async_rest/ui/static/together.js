@@ -57,7 +57,7 @@ export function resultOf({ state, report, kind }) {
     return { status, text: `${count(replay.delivered)} delivered, ${count(replay.failed)} failed again. ${why}`.trim() };
   }
   if (report?.error && !done) return { status, text: report.error };
-  if (!report) return { status, text: done ? "Done." : `The task is ${state.replaceAll("_", " ")}; its log says why.` };
+  if (!report) return { status, text: done ? "Done." : `Its state is ${state.replaceAll("_", " ")}; its log says why.` };
   const counts = `${count(report.delivered)} ${fetched(report) ? "fetched" : "delivered"}, ${count(failuresOf(report))} failed.`;
   return { status, text: `${counts} ${why}`.trim() };
 }

@@ -4,6 +4,7 @@ import { NumberField } from "./controls.js";
 import { Question } from "./dialog.js";
 import { NONE, count, counted, numberOf, span } from "./format.js";
 import { C, Inner, Notice, React, Table, h, hidden } from "./kit.js";
+import { labelOf } from "./next_step.js";
 import { deliveryPath } from "./paths.js";
 import { Paused } from "./paused.js";
 import { useMayClear } from "./replay.js";
@@ -28,7 +29,10 @@ export function useWork(dagId, refresh) {
   return work;
 }
 
-const NAMES = { resume: "Resume the windows", replay: "Send the same requests again" };
+const NAMES = {
+  resume: (number) => `Resume the windows (${count(number)})`,
+  replay: (number) => labelOf({ name: "Send the same requests again", size: counted(number, "window") }),
+};
 const AT_WORK = { resume: "Resuming", replay: "Sending again:" };
 const MARKS = { done: "✓", failed: "×", working: "▸", waiting: "…", left: "–" };
 
@@ -40,7 +44,7 @@ export function Together({ dagId, work, zone }) {
   const failed = results.some(({ status }) => status === "failed");
   const action = isOver
     ? h(C.Button, { size: "xs", variant: "outline", onClick: () => close(dagId) }, "Close")
-    : h(C.Button, { size: "xs", variant: "outline", disabled: isStopped, onClick: () => stop(dagId) }, "Begin no more");
+    : h(C.Button, { size: "xs", variant: "outline", disabled: isStopped, onClick: () => stop(dagId) }, "Start no more");
   return h(
     C.Box,
     { as: "section", "aria-label": "Windows together", mb: 4 },
@@ -48,7 +52,7 @@ export function Together({ dagId, work, zone }) {
       Notice,
       { status: !isOver ? "info" : failed ? "warning" : "success", title: `${isOver ? "Ended:" : AT_WORK[kind]} ${counted(rows.length, "window")}`, action },
       sayProgress(results),
-      !isOver && (isStopped ? ". Nothing more is begun." : ". As one ends, the next begins, while Airflow stays open in this browser."),
+      !isOver && (isStopped ? ". No more are started." : ". As one ends, the next begins, while Airflow stays open in this browser."),
     ),
     h(C.Box, {
       role: "progressbar",
@@ -97,7 +101,7 @@ function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
     {
       open,
       title,
-      label: kind === "resume" ? `Resume ${count(rows.length)}` : "Send again",
+      label: kind === "resume" ? `Resume ${counted(rows.length, "window")}` : "Send again",
       blocked: number === null,
       onClose,
       onConfirm: () => {
@@ -110,7 +114,7 @@ function Ask({ dagId, asked, rows, reason, onClose, onBegin }) {
       { align: "stretch", gap: 3 },
       h(C.Text, null, does),
       h(NumberField, { label: "Windows at a time", value: atOnce, max: MOST_AT_ONCE, onChange: setAtOnce }),
-      h(C.Text, { fontSize: "sm", color: "fg.muted" }, "Keep Airflow open in this browser meanwhile. One that fails stops no other."),
+      h(C.Text, { fontSize: "sm", color: "fg.muted" }, "Keep Airflow open in this browser meanwhile. A window that fails does not stop the others."),
       h(Paused, { dagId, what: "they begin" }),
     ),
   );
@@ -146,7 +150,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
         disabled: !ways[kind].length || isBusy || mayClear !== "yes",
         onClick: () => setAsked({ kind, open: true }),
       },
-      `${NAMES[kind]} (${count(ways[kind].length)})`,
+      NAMES[kind](ways[kind].length),
     );
   return h(
     C.Flex,
@@ -155,7 +159,7 @@ export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
       C.Flex,
       { as: "label", align: "center", gap: 2, fontSize: "sm" },
       h("input", { type: "checkbox", checked: isAll, onChange: () => onChoose(isAll ? new Set() : new Set(any)) }),
-      `All that can go on (${count(any.length)})`,
+      labelOf({ name: "All that can go on", size: counted(any.length, "window") }),
     ),
     h(C.Text, { fontSize: "sm", color: "fg.muted", "aria-live": "polite" }, `${count(picked.length)} chosen`),
     [primary, primary === "replay" ? "resume" : "replay"].map(button),

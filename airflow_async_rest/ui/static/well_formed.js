@@ -101,6 +101,14 @@ const request = fields({ reasons: listOf(text), search: text, count, accepted: f
 /** Which dead letters a task is asked to send again, or null. */
 export const requestOf = (value) => request(value) ?? null;
 
+const anything = (value) => value;
+const answer = fields({ status: integer, excerpt: anything });
+const first = fields({ method: text, url: text, headers: named(anything), body: anything, answer }, "method", "url");
+const preview = fields({ rows: count, seconds: size, requests: listOf(first) }, "requests");
+
+/** The first requests of a preview, or null. */
+export const previewOf = (value) => preview(value) ?? null;
+
 const LETTER = {
   index: integer,
   row_number: integer,

@@ -35,7 +35,7 @@ export function Older({ task }) {
   const older = olderThan(task);
   if (older === null) return null;
   const title = `What is shown here is older than ${older.what}, which has left no report`;
-  return h(Notice, { status: "warning", title }, older.at && `It is of ${dateTime(older.at, zone)}.`);
+  return h(Notice, { status: "warning", title }, older.at && `It is from ${dateTime(older.at, zone)}.`);
 }
 
 /** That all dead letters were delivered after the task had ended with them, and by whom. */
@@ -44,7 +44,7 @@ export function Later({ task, replay }) {
   if (!task.ended || !isDeliveredLater(report, replay)) return null;
   if (!replay || !report.failed) {
     // The notice of the replay in this tab says as much.
-    return task.figures.replay ? null : h(Notice, { status: "success", title: "Delivered later" }, "Since the task was cleared, no dead letter is left.");
+    return task.figures.replay ? null : h(Notice, { status: "success", title: "Delivered later" }, "After a Clear, no dead letter is left.");
   }
   const { by } = replay;
   if (!by) return h(Notice, { status: "success", title: "Delivered later" }, `Another task has delivered what failed. ${BEFORE}`);

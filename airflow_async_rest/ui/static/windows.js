@@ -109,7 +109,7 @@ function Task({ dagId, windows, found: { missing, limits, truncated }, choice, w
       h(Chosen, { dagId, rows: shown, chosen, reason, work, onChoose: setChosen }),
       shown.length
         ? h(WindowsTable, { rows: shown, isFetch, zone, linkOf, onOpen, chosen, onToggle: toggle })
-        : h(Empty, { title: "No run" }, "No run of this task is like that."),
+        : h(Empty, { title: "No run" }, "No run of this task matches the filters."),
     ),
   );
 }

@@ -113,7 +113,7 @@ function Sum({ rows }) {
     h("td", { className: "number" }, count(failed)),
     h("td", { className: "wide reasons" }, topReasons(reasons) || NONE),
     h("td", { className: "number wide", title: "The highest" }, p95 === null ? NONE : `≤ ${milliseconds(p95)}`),
-    h("td", { className: "number wide", title: "On the average" }, speed === null ? NONE : rate(speed)),
+    h("td", { className: "number wide", title: "On average" }, speed === null ? NONE : rate(speed)),
     h("td", { className: "number wide" }, duration(seconds)),
     h("td"),
   );

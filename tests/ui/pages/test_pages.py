@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 from tables import every_row
+from ui.node import ran
 from ui.test_endpoints import report
+from ui.test_selection import UNWRITTEN
 
 from airflow_async_rest.compat.ui import page_url, task_path
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
@@ -15,25 +17,6 @@ ENDED = datetime(2026, 3, 4, tzinfo=UTC)
 TASK = {"dag_id": "paged", "run_id": "run0", "task_id": "post"}
 HOSTILE = '<script>alert("x")</script>'
 CUT = {"complete": False, "read": 7, "failed": 1}
-
-
-@pytest.fixture
-def client_of(client_of):
-    """Clients of an application that has the pages: that of this version has none."""
-    from fastapi import FastAPI
-    from fastapi.testclient import TestClient
-
-    from airflow_async_rest.ui.pages.routes import router
-
-    application = FastAPI()
-    application.include_router(router, prefix="/async-rest")
-
-    def make(name):
-        client = TestClient(application, base_url="http://testserver/async-rest/pages/")
-        client.headers.update(client_of(name).headers)
-        return client
-
-    return make
 
 
 @pytest.fixture
@@ -74,6 +57,49 @@ def test_a_task_that_is_not_done_is_looked_at_again(client_of, dag_runs):
     page = client_of("vic").get("delivery/content", params=TASK).text
     assert 'http-equiv="refresh" content="5"' in page
     assert "<dd>4</dd>" in page
+
+
+@pytest.mark.parametrize(("failed", "history", "number", "waits", "is_unwritten"), UNWRITTEN)
+def test_a_task_that_runs_is_not_told_that_its_storage_is_wrong_before_it_has_written(
+    application, failed, history, number, waits, is_unwritten
+):
+    from airflow_async_rest.ui.pages.facts import Facts
+    from airflow_async_rest.ui.states import TaskInstanceId
+
+    told = {"read": 200, "delivered": 0, "failed": failed, "history": history, "waits": waits}
+    task = TaskInstanceId(**TASK)
+    facts = Facts(task, "running", number, ENDED, None, "SqlToRestOperator", told, ENDED, is_last=False)
+    assert facts.is_unwritten is is_unwritten
+    assert facts._replace(state="failed").is_unwritten is False
+
+
+@pytest.mark.parametrize(
+    ("state", "history", "said"),
+    [
+        ("running", [[0, 0, 0], [60, 1_100, 1_090]], "Most of it fails: 1,090 of 1,100 items in the last 60 seconds."),
+        ("running", [[0, 0, 0], [60, 100, 50]], None),
+        ("running", [[0, 200, 200], [60, 300, 200]], None),
+        ("running", [[0, 0, 0], [60, 4, 4]], None),
+        ("running", [], None),
+        ("running", [["x"], [60, 4, "x"]], None),
+        ("running", [[-1e308, 0, 0], [1e308, 1e308, 1e308]], None),
+        ("running", [[0, 0, 0], [60, 10**400, 10**400]], None),
+        ("failed", [[0, 0, 0], [60, 100, 90]], None),
+    ],
+)
+def test_a_task_of_which_most_fails_says_so_while_it_runs(client_of, dag_runs, state, history, said):
+    dag_runs("paged", (state, None, report(9, 0, updated_at="2026-03-04T00:00:00Z", history=history)))
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("Most of it fails" in page, (said or "") in page) == (said is not None, True)
+
+
+@pytest.mark.parametrize("seconds", [4, 60])
+def test_dead_letters_that_are_not_written_yet_are_said_to_come(client_of, dag_runs, tmp_path, monkeypatch, seconds):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path))
+    told = report(9, 5, updated_at="2026-03-04T00:00:00Z", history=[[0, 0, 0], [2, 9, 5], [seconds, 14, 5]])
+    dag_runs("paged", ("running", None, told))
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("Not written yet" in page, "finds no dead-letter files" in page) == (seconds == 4, seconds == 60)
 
 
 BEGAN, EARLIER, LATER = (datetime(year, 1, 1, tzinfo=UTC) for year in (2999, 2998, 3000))
@@ -228,11 +254,18 @@ def test_the_windows_of_a_dag_lead_to_their_pages(client_of, dag_runs):
 def test_what_is_of_another_type_breaks_no_page(client_of, dag_runs, value):
     """A function may return anything that begins as a report does."""
     names = ("window_start", "reasons", "error", "latency_ms", "dead_letters", "preview", "elapsed_seconds", "complete")
-    told = {"read": 9, "delivered": 8, "failed": 1, **dict.fromkeys(names, value)}
-    dag_runs("paged", ("failed", told), sample=[value, {"key": value, "failed_at": value}], ended=ENDED)
-    for page in ("delivery", "windows"):
-        answer = client_of("vic").get(f"{page}/content", params=TASK)
-        assert (answer.status_code, HOSTILE in answer.text) == (200, False)
+    told = {"read": 9, "delivered": 8, "failed": 1, **dict.fromkeys((*names, "history", "waits", "updated_at"), value)}
+    sample = [value, {"key": value, "failed_at": value}]
+    runs = (
+        ("failed", told),
+        ("running", None, told),
+        ("running", None, told | {"history": [value, [value, value, value]]}),
+    )
+    dag_runs("paged", *runs, sample=sample, ended=ENDED)
+    for run in range(len(runs)):
+        for page in ("delivery", "windows"):
+            answer = client_of("vic").get(f"{page}/content", params=TASK | {"run_id": f"run{run}"})
+            assert (answer.status_code, HOSTILE in answer.text) == (200, False)
 
 
 @pytest.mark.parametrize("page", ["delivery", "windows", "missing"])
@@ -338,31 +371,104 @@ def test_where_airflows_own_page_of_a_task_is(version, map_index, path):
     assert task_path("a b", "r+1", "t", map_index, version) == path
 
 
-@every_row(
-    ("state", "figures", "step", "operator"),
-    [
-        ("failed", report(9, 1, complete=True), "Clear the task to send them again", "ReplayDeadLettersOperator"),
-        ("success", report(9, 1), "Clear the task to send them again", "ReplayDeadLettersOperator"),
-        ("failed", None, "Its log says more.", "ReplayDeadLettersOperator"),
-        ("running", report(9, 1), None, "ReplayDeadLettersOperator"),
-        ("failed", report(9, 1, complete=True), "Send the same requests again", "_PythonDecoratedOperator"),
-        ("success", report(9), None, None),
-        ("running", report(9, 1), None, None),
-        ("up_for_retry", report(9, 1), None, None),
-        ("success", report(9, 1), "The task allows that many failures. Send", None),
-        ("success", report(9, rows_loaded=8, rows_refused=1), None, None),
-        ("failed", None, "Its log says more.", None),
-        ("failed", {"read": 0, "delivered": 0, "complete": False}, "Its log says more.", None),
-        ("failed", report(9, 1, complete=True), "Send the same requests again", None),
-        ("failed", report(9, 1, complete=True, rows_loaded=8), "Clear the task: it goes on", None),
-        ("failed", report(9, 1, complete=False), "Clear the task: it goes on", None),
-    ],
-)
-def test_what_to_do_next(application, state, figures, step, operator):
-    from airflow_async_rest.ui.pages.facts import next_step
+NEVER, TAKEN = {"transform": 2, "schema": 1}, {"answer_unreadable": 3}
+REPLAY, FUNCTION = "ReplayDeadLettersOperator", "_PythonDecoratedOperator"
+LOG = "Its log says more. When that is put right, clear the task."
+GOES_ON = "Clear the task: it goes on where it stopped, with what failed and what is missing."
+ALL_IT_DOES = "Clear the task to send them again, as they were: that is all it does."
+THEY_NEVER_WERE = "These never became requests: correct the rows or the transform."
+THEY_ARE_TAKEN = "The API took these, but its answers could not be read: check there what it has."
+MADE_AGAIN = "clear the task: those that failed are made again from their rows."
+ALLOWED = "The task allows that many failures."
+RUNS_AGAIN = "A Clear would run all of it again."
+BY_A_REPLAY = "again with ReplayDeadLettersOperator"
+ONE_CAUSE = "All failed for one cause, http_404: correct it first."
+THEN_CLEAR = "Then clear the task: it makes requests of their rows."
 
-    found = next_step(state, figures, operator)
-    assert found is None if step is None else found.startswith(step)
+
+@every_row(
+    ("state", "figures", "operator", "replayable", "step"),
+    [
+        ("failed", report(9, 1, complete=True), REPLAY, None, ALL_IT_DOES),
+        ("success", report(9, 1), REPLAY, None, ALL_IT_DOES),
+        ("failed", report(9, 3, complete=False, reasons=NEVER), REPLAY, None, ALL_IT_DOES),  # it has not come to all
+        ("failed", report(9, 3, complete=True, reasons=NEVER), REPLAY, None,
+         f"{THEY_NEVER_WERE} Then clear the task that delivers them: a replay cannot make requests of them."),
+        ("failed", report(9, 3, complete=True, reasons=TAKEN), REPLAY, None, THEY_ARE_TAKEN),
+        ("failed", None, REPLAY, None, LOG),
+        ("running", report(9, 1), REPLAY, None, None),
+        ("success", report(9), None, None, None),
+        ("running", report(9, 1), None, None, None),
+        ("up_for_retry", report(9, 1), None, None, None),
+        ("success", report(9, 1), None, None, f"{ALLOWED} Send the same requests {BY_A_REPLAY}. {RUNS_AGAIN}"),
+        ("success", report(9, 3, reasons=NEVER), None, None, f"{ALLOWED} {THEY_NEVER_WERE} {RUNS_AGAIN}"),
+        ("success", report(9, rows_loaded=8, rows_refused=1), None, None, None),
+        ("failed", None, None, None, LOG),
+        ("failed", {"read": 0, "delivered": 0, "complete": False}, None, None, LOG),
+        ("failed", report(9, 1, complete=True), None, None, f"Send the same requests {BY_A_REPLAY}; or {MADE_AGAIN}"),
+        ("failed", report(9, 1, complete=True, reasons=[5]), None, None,
+         f"Send the same requests {BY_A_REPLAY}; or {MADE_AGAIN}"),
+        ("failed", report(9, 1, complete=True), FUNCTION, None,
+         f"Send the same requests {BY_A_REPLAY}; or clear the task: all of it runs again."),
+        ("failed", report(9, 5, complete=True, reasons={"http_422": 2, **NEVER}), None, None,
+         f"Send the 2 requests among them {BY_A_REPLAY}; or {MADE_AGAIN}"),
+        ("failed", report(9, 3, complete=True, reasons=NEVER), None, None, f"{THEY_NEVER_WERE} {THEN_CLEAR}"),
+        ("failed", report(9, 3, complete=True), None, 0, f"{THEY_NEVER_WERE} {THEN_CLEAR}"),  # as their records say
+        ("failed", report(9, 3, complete=True, reasons=NEVER), None, 1,
+         f"Send the 1 request among them {BY_A_REPLAY}; or {MADE_AGAIN}"),
+        ("failed", report(9, 3, complete=True, reasons=TAKEN), None, None, THEY_ARE_TAKEN),
+        ("failed", report(9, 6, complete=True, reasons={**NEVER, **TAKEN}), None, None,
+         f"None of these can be sent again as it was: correct the rows or the transform. {THEN_CLEAR}"),
+        ("failed", report(9, 3, complete=False, reasons=NEVER), None, None, f"{THEY_NEVER_WERE} {GOES_ON}"),
+        ("failed", report(9, 1, complete=True, rows_loaded=8), None, None, GOES_ON),
+        ("failed", report(9, 3, complete=True, rows_loaded=8, reasons=NEVER), None, None, GOES_ON),
+        ("failed", report(9, 1, complete=False), None, None, GOES_ON),
+        ("failed", report(9, complete=True), None, None,
+         "No dead letter is left. Clear the task: it sends nothing, and is marked as done."),
+        ("failed", report(0, 3, complete=True, reasons={"http_404": 3}), None, None, f"{ONE_CAUSE} {THEN_CLEAR}"),
+        ("failed", report(0, 3, complete=False, reasons={"http_404": 3}), None, None, f"{ONE_CAUSE} {GOES_ON}"),
+        ("failed", report(0, 3, rows_loaded=0, reasons={"http_404": 3}), None, None, f"{ONE_CAUSE} {GOES_ON}"),
+        ("failed", report(0, 3, complete=True, reasons={"http_404": 2, "timeout": 1}), None, None,
+         f"Send the same requests {BY_A_REPLAY}; or {MADE_AGAIN}"),
+        ("failed", report(0, 3, complete=True, reasons={"http_404": 3}), FUNCTION, None,
+         f"Send the same requests {BY_A_REPLAY}; or clear the task: all of it runs again."),
+        ("failed", report(9, complete="yes"), None, None, GOES_ON),
+    ],
+)  # fmt: skip
+def test_what_to_do_next(application, state, figures, operator, replayable, step):
+    from airflow_async_rest.ui.pages.next_step import next_step
+
+    assert next_step(state, figures, operator, replayable) == step
+
+
+@pytest.mark.parametrize(("state", "complete"), [("failed", True), ("failed", False), ("success", True)])
+@pytest.mark.parametrize("delivered", [0, 9])
+@pytest.mark.parametrize(
+    "reasons",
+    [NEVER, TAKEN, {**NEVER, **TAKEN}, {"http_422": 1}, {"http_422": 1, **NEVER}, {"http_404": 2, "timeout": 1}, {}],
+)
+def test_a_replay_is_advised_where_the_tab_has_it_as_the_better_way(application, state, complete, delivered, reasons):
+    from airflow_async_rest.ui.pages.next_step import next_step
+
+    figures = report(delivered, sum(reasons.values()), complete=complete, reasons=reasons)
+    tab = ran("next_step.js", "nextStep", {"state": state, "figures": figures})
+    said = next_step(state, figures, "SqlToRestOperator")
+    assert (tab is None) is (said is None)
+    is_replay = tab is not None and tab["primary"] == "replay"
+    assert (BY_A_REPLAY in (said or "")) is is_replay, (tab, said)
+
+
+def test_a_replay_of_what_never_was_a_request_is_not_advised(client_of, dag_runs, tmp_path, monkeypatch):
+    """The records know it, whatever the reasons of the report are called."""
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path))
+    made = DeadLetterFolder(tmp_path.joinpath("paged", "run0", "post", "-1"), 1)
+    made.write([DeadLetter.of(Item(0, "row 0", {}, None), "of_an_author", attempts=0)])
+    told = report(
+        8, 1, complete=True, reasons={"of_an_author": 1}, dead_letters=f"file://{tmp_path}/paged/run0/post/-1"
+    )
+    dag_runs("paged", ("failed", told), ended=ENDED)
+    page = client_of("vic").get("delivery/content", params=TASK).text
+    assert ("These never became requests" in page, "ReplayDeadLettersOperator" in page) == (True, False)
 
 
 @every_row(
