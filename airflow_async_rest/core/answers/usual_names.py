@@ -108,8 +108,10 @@ def says_it_failed(answer: Mapping[str, Any]) -> bool:
     """Return whether an answer in which nothing is found says in the usual words that it is a failure.
 
     More of it may be innocent than of an answer to a bulk request: it may tell what was asked.
+
+    :param answer: of JSON, or what an author's function has made, whose names may be anything.
     """
-    plain = {plain_name(name): value for name, value in answer.items()}
+    plain = {plain_name(name): value for name, value in answer.items() if isinstance(name, str)}
     flags = [plain[name] for name in _SUCCESS_NAMES if plain.get(name) is not None]
     states = [plain[name] for name in _STATUS_NAMES if name in plain]
     texts = [plain[name] for name in _MESSAGE_NAMES if isinstance(plain.get(name), str)]
