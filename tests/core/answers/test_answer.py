@@ -182,6 +182,30 @@ def test_no_rows_under_a_202_may_be_rows_that_are_not_ready(body, rows, empty_ok
     assert rows_of(b'[{"a": 1}]', status=202) == [{"a": 1}]
 
 
+@every_row(
+    ("said", "is_whole"),
+    [
+        ("bytes 0-3/1000", False),
+        ("bytes 4-7/8", False),
+        ("Bytes 0-3/*", False),
+        ("bytes 0-3/4", True),
+        ("items 0-0/319", True),  # the next page has the others
+        ("0-0/319", True),
+        ("", True),
+        ("bytes */4", True),
+    ],
+)
+def test_a_part_of_the_bytes_is_no_answer(said, is_whole):
+    """A file that is cut between two lines looks like a whole one."""
+    given = Response(206, {"Content-Type": CSV, "Content-Range": said}, b"a\n1\n", 0.01)
+    reader = AnswerReader(None, RowShape())
+    if is_whole:
+        assert reader.read(given, {}).rows == [{"a": "1"}]
+    else:
+        with pytest.raises(AnswerError, match="a part of the whole"):
+            reader.read(given, {})
+
+
 @pytest.mark.parametrize(
     ("body", "rows", "expected"),
     [
