@@ -128,6 +128,11 @@ def keyed(status=200, name="id"):
     return answer
 
 
+def named(batch, chance):
+    """An object with an entry under each id, in any order."""
+    return 200, {"by_id": dict(chance([(str(sent.id()), {"status": by_status(sent)["status"]}) for sent in batch]))}
+
+
 def of_bigquery(sent, place):
     return {"index": place, "errors": [{"reason": "stopped" if sent.code == "again" else "invalid"}]}
 
@@ -150,6 +155,7 @@ APIS = {
     "typesense": typesense,
     Results(match="id"): keyed(),
     Results(match="id", key="ref", status="status"): keyed(name="ref"),
+    Results(entries="by_id.*"): named,
     Results(lists="failures", entries="bad"): failures("bad", lambda sent, place: {"id": sent.id()}),
     Results(lists="failures", entries="bad", match="index", at="n", first_index=1): failures(
         "bad", lambda sent, place: {"n": str(place + 1)}
