@@ -154,6 +154,8 @@ class AnswerReader:
         if found is not MISSING and found is not None:
             if path is None:
                 _check_errors(response, payload, nothing_found=False)
+                if isinstance(payload, Mapping):  # a job's, as likely as a row
+                    _check_ready(response)
             rows = _as_list(response, found)
             if not rows:
                 _check_errors(response, payload, nothing_found=True)
@@ -239,7 +241,7 @@ def _check_ready(response: Response) -> None:
     """Check that an answer in which nothing is found is not one that is still to come. :raises AnswerError: if so."""
     if response.status == _NOT_READY:
         raise AnswerError(
-            "the answer has status 202 and no rows: it may not be ready yet; response_check=lambda response: "
+            "the answer has status 202 and no list of rows: it may not be ready yet; response_check=lambda response: "
             "Verdict.RETRY if response.status == 202 else None asks again"
         )
 

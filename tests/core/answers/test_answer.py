@@ -174,10 +174,11 @@ def test_an_answer_without_rows_that_says_nothing_of_a_failure_has_none(said):
         (b"{}", "items", True),
         (b"null", None, True),
         (b"", None, True),
+        (b'{"status": "queued"}', None, False),  # of the job that makes them
     ],
 )
 def test_no_rows_under_a_202_may_be_rows_that_are_not_ready(body, rows, empty_ok):
-    with pytest.raises(AnswerError, match="status 202 and no rows: it may not be ready yet; response_check="):
+    with pytest.raises(AnswerError, match="status 202 and no list of rows: it may not be ready yet; response_check="):
         rows_of(body, rows, status=202, empty_ok=empty_ok)
     assert rows_of(b'[{"a": 1}]', status=202) == [{"a": 1}]
 
