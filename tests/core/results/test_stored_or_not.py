@@ -75,6 +75,7 @@ def hubspot(batch, chance):
     failed = [sent for sent in batch if sent.code is not None]
     errors = [{"message": "no", "context": {"ids": [sent.id()]}} for sent in failed]
     return (207 if failed else 200), {
+        "status": "COMPLETE",
         "results": [{"id": sent.id()} for sent in batch if sent.code is None],
         **({"errors": chance(errors)} if errors else {}),
     }
