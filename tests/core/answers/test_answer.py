@@ -128,6 +128,7 @@ FAILED = [
     {"succeeded": 0},
     {"status": "error", "message": "no"},
     {"status": "FAIL"},
+    {"status": "failed", "message": "no"},
     {"status": False, "message": "no"},
     {"status": 500},
     {"statusCode": "429"},
@@ -139,6 +140,8 @@ WELL = [
     {"success": None, "ok": 1},
     {"status": "ok", "errorMessage": "Success", "errors": [], "error": "0"},
     {"status": "ZERO_RESULTS"},
+    {"status": "failed"},  # as asked for: jobs that failed
+    {"status": "rejected", "message": None},
     {"status": 200, "statusCode": "200 OK"},
     {"status": "active", "exception": None, "invalid": True, "failed_only": True},  # what was asked for
 ]
