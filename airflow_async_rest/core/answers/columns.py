@@ -133,9 +133,10 @@ class RowShape:
         return shaped
 
     def check_names(self, names: Sequence[str], excerpt: Callable[[Any], str] = str) -> None:
-        """Check that one that names columns, and has no rows, has columns that are loaded.
+        """Check that a file without rows has columns that are loaded.
 
-        :raises AnswerError: when not: it may be an error message, for example.
+        :param names: of its columns.
+        :raises AnswerError: when it has none: it may be an error message, for example.
         """
         row = dict.fromkeys(names, "")
         if self.names is None:

@@ -1,5 +1,6 @@
 """Response -> payload -> the API's rows in it: by a path, or by the author's function. Pure."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,9 @@ Rows = str | Callable[[Any, dict[str, Any]], Any] | None
 _NOTHING = MARKS | {b""}
 # Where an API says what went wrong, in an answer that has no data.
 _ERRORS = ("errors", "error")
-_NOT_READY = 202
+_NOT_READY, _PARTIAL = 202, 206
+# Bytes of the whole, and where those end that have come; of other units (items 0-24/319) the next page has the rest.
+_BYTES = re.compile(r"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\s*", re.IGNORECASE)
 _WORDS = ("message", "detail", "title", "description", "error")
 
 
@@ -94,6 +97,8 @@ class AnswerReader:
         :param tally: see :meth:`RowShape.shape`.
         :raises AnswerError: when no rows can be made of it; says why.
         """
+        if response.status == _PARTIAL:
+            _check_range(response)
         response = unpack_file(response, self._max_bytes)
         if self._is_empty(response):
             return Answer(response, None, [], 0, [])
@@ -149,6 +154,8 @@ class AnswerReader:
         if found is not MISSING and found is not None:
             if path is None:
                 _check_errors(response, payload, nothing_found=False)
+                if isinstance(payload, Mapping):  # a job's, as likely as a row
+                    _check_ready(response)
             rows = _as_list(response, found)
             if not rows:
                 _check_errors(response, payload, nothing_found=True)
@@ -223,11 +230,18 @@ def _check_errors(response: Response, payload: Any, *, nothing_found: bool) -> N
         raise AnswerError(f"the API answers that it failed, and without rows: {response.excerpt(payload)!r}")
 
 
+def _check_range(response: Response) -> None:
+    """Check that no bytes are missing, as where a cache has only a part. :raises AnswerError: when some are."""
+    said = str(response.headers.get("Content-Range", ""))
+    if (found := _BYTES.fullmatch(said)) and (int(found[1]) or found[3] == "*" or int(found[2]) + 1 < int(found[3])):
+        raise AnswerError(f"the answer is a part of the whole, which was asked for: {response.excerpt(said)!r}")
+
+
 def _check_ready(response: Response) -> None:
     """Check that an answer in which nothing is found is not one that is still to come. :raises AnswerError: if so."""
     if response.status == _NOT_READY:
         raise AnswerError(
-            "the answer has status 202 and no rows: it may not be ready yet; response_check=lambda response: "
+            "the answer has status 202 and no list of rows: it may not be ready yet; response_check=lambda response: "
             "Verdict.RETRY if response.status == 202 else None asks again"
         )
 

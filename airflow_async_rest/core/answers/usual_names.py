@@ -10,6 +10,7 @@ Nested: Final = Mapping | list
 _STATUS_NAMES = ("status", "statuscode", "httpstatus", "httpstatuscode")
 _SUCCESS_NAMES = ("success", "ok", "succeeded")
 _ERROR_NAMES = ("error", "errors")
+_EXPLANATIONS = ("message", "msg", "detail", "reason")
 _MESSAGE_NAMES = ("errormessage", "errormsg", "exception", "faultstring")
 _VERDICT_NAMES = frozenset({*_STATUS_NAMES, *_SUCCESS_NAMES, *_ERROR_NAMES, "result"})
 # What APIs write where others have a number.
@@ -20,6 +21,8 @@ _BAD_WORDS = frozenset(
     "error fail failed failure rejected invalid refused denied aborted unsuccessful ko nok".split()  # noqa: SIM905
 )
 _NO_WORDS = _BAD_WORDS | {"", "false", "no", "n", "0", "none", "null", "off", "f"}
+# Those that may also be what was asked for: jobs that failed, and there are none.
+_FILTERS = frozenset({"failed", "rejected", "invalid", "refused", "denied", "aborted", "unsuccessful"})
 # In the place of an error, or of how many there are: that there was none.
 _NO_ERROR = frozenset({"", "0", "false", "none", "null"})
 _FIRST_FAILURE = 400
@@ -108,20 +111,23 @@ def says_it_failed(answer: Mapping[str, Any]) -> bool:
     """Return whether an answer in which nothing is found says in the usual words that it is a failure.
 
     More of it may be innocent than of an answer to a bulk request: it may tell what was asked.
+
+    :param answer: of JSON, or what an author's function has made, whose names may be anything.
     """
-    plain = {plain_name(name): value for name, value in answer.items()}
+    plain = {plain_name(name): value for name, value in answer.items() if isinstance(name, str)}
     flags = [plain[name] for name in _SUCCESS_NAMES if plain.get(name) is not None]
     states = [plain[name] for name in _STATUS_NAMES if name in plain]
+    bad_words = _BAD_WORDS if any(map(plain.get, _EXPLANATIONS)) else _BAD_WORDS - _FILTERS
     texts = [plain[name] for name in _MESSAGE_NAMES if isinstance(plain.get(name), str)]
     return (
         not all(map(is_true, flags))
-        or any(_is_bad(state) or (http_status(state) or 0) >= _FIRST_FAILURE for state in states)
+        or any(_is_bad(state, bad_words) or (http_status(state) or 0) >= _FIRST_FAILURE for state in states)
         or any(is_error(text) and _flag(text) is not True for text in texts)
     )
 
 
-def _is_bad(state: Any) -> bool:
-    return state is False or (isinstance(state, str) and state.strip().lower() in _BAD_WORDS)
+def _is_bad(state: Any, bad_words: Collection[str]) -> bool:
+    return state is False or (isinstance(state, str) and state.strip().lower() in bad_words)
 
 
 def say_by_usual_names(entry: Any, *, status_is_verdict: bool) -> Said:

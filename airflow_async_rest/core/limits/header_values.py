@@ -12,7 +12,7 @@ from typing import NamedTuple
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
 # Numbers below the first are seconds from now, 31 years at most; from the second on, thousandths of seconds since 1970,
 # or thousandths of these, or of those. What is more than the last is no time: nanoseconds, of the year 5138.
-EPOCH_SECONDS, _EPOCH_MILLISECONDS, NO_TIME = 1e9, 1e11, 1e20
+_EPOCH_SECONDS, _EPOCH_MILLISECONDS, _NO_TIME = 1e9, 1e11, 1e20
 # An item of a list as RFC 9651 has them, with its parameters: "hour";r=0;t=30;pk=:QUJD:
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _VALUE = rf"(?:{_TEXT}|:[A-Za-z0-9+/=]*:|[^\s;,]+)"
@@ -69,9 +69,14 @@ def _time(text: str) -> datetime | None:
 def read_reset(value: object, now: datetime) -> float | None:
     """Read when a limit starts again: seconds from now, seconds since 1970, down to their billionths, or a time."""
     number = read_number(value)
-    if number is None or number < EPOCH_SECONDS:
-        return read_delay(value, now)
-    while _EPOCH_MILLISECONDS <= number < NO_TIME:
+    return read_time(value, now) if number is None else seconds_from_now(number, now)
+
+
+def seconds_from_now(number: float, now: datetime) -> float:
+    """Return how many seconds from now a number means, which may be a time."""
+    if number < _EPOCH_SECONDS:
+        return number
+    while _EPOCH_MILLISECONDS <= number < _NO_TIME:
         number /= 1000
     return max(0.0, number - now.timestamp())
 

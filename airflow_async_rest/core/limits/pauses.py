@@ -9,13 +9,12 @@ from http import HTTPStatus
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from airflow_async_rest.core.limits.header_values import (
-    EPOCH_SECONDS,
-    NO_TIME,
     now_of_api,
     read_delay,
     read_number,
     read_reset,
     read_time,
+    seconds_from_now,
 )
 from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders, lines_of_family, policies_of
 from airflow_async_rest.core.requests.headers import lines_of
@@ -92,8 +91,7 @@ def _retry_after(value: object, now: datetime) -> float | None:
     pauses = [number for number in numbers if number is not None]
     if not pauses or len(pauses) < len(parts):
         return read_time(value, now)
-    longest = max(pauses)
-    return read_reset(str(longest), now) if EPOCH_SECONDS <= longest < NO_TIME else longest
+    return seconds_from_now(max(pauses), now)
 
 
 def _of_limits(

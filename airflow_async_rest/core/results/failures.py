@@ -134,9 +134,11 @@ class FailuresReader:
         said = present(self._success(answer))
         if lists or (told and not found) or deep or not all(map(self._entries.says_success, said)):
             raise ResultsError(f"the answer is a success that tells of failures, not of which: {short(answer)}")
-        for count in self._stored(answer):
-            if count is not MISSING and _number(count) < stored:
-                raise ResultsError(f"the answer counts fewer stored items than the {stored} that did not fail")
+        if self._results.success and not (said or found):
+            raise ResultsError(f"the answer does not say that all went well: {short(answer)}")
+        counts = [_number(count) for count in self._stored(answer) if count is not MISSING]
+        if self._results.stored and min(counts, default=0) < stored:
+            raise ResultsError(f"the answer counts fewer stored items than the {stored} that did not fail")
 
     def _check_count(self, answer: Any, named: int) -> None:
         """Check that all failures are named: some APIs name the first ten. :raises ResultsError: when not."""

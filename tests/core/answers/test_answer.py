@@ -128,6 +128,7 @@ FAILED = [
     {"succeeded": 0},
     {"status": "error", "message": "no"},
     {"status": "FAIL"},
+    {"status": "failed", "message": "no"},
     {"status": False, "message": "no"},
     {"status": 500},
     {"statusCode": "429"},
@@ -139,6 +140,8 @@ WELL = [
     {"success": None, "ok": 1},
     {"status": "ok", "errorMessage": "Success", "errors": [], "error": "0"},
     {"status": "ZERO_RESULTS"},
+    {"status": "failed"},  # as asked for: jobs that failed
+    {"status": "rejected", "message": None},
     {"status": 200, "statusCode": "200 OK"},
     {"status": "active", "exception": None, "invalid": True, "failed_only": True},  # what was asked for
 ]
@@ -174,12 +177,37 @@ def test_an_answer_without_rows_that_says_nothing_of_a_failure_has_none(said):
         (b"{}", "items", True),
         (b"null", None, True),
         (b"", None, True),
+        (b'{"status": "queued"}', None, False),  # of the job that makes them
     ],
 )
 def test_no_rows_under_a_202_may_be_rows_that_are_not_ready(body, rows, empty_ok):
-    with pytest.raises(AnswerError, match="status 202 and no rows: it may not be ready yet; response_check="):
+    with pytest.raises(AnswerError, match="status 202 and no list of rows: it may not be ready yet; response_check="):
         rows_of(body, rows, status=202, empty_ok=empty_ok)
     assert rows_of(b'[{"a": 1}]', status=202) == [{"a": 1}]
+
+
+@every_row(
+    ("said", "is_whole"),
+    [
+        ("bytes 0-3/1000", False),
+        ("bytes 4-7/8", False),
+        ("Bytes 0-3/*", False),
+        ("bytes 0-3/4", True),
+        ("items 0-0/319", True),  # the next page has the others
+        ("0-0/319", True),
+        ("", True),
+        ("bytes */4", True),
+    ],
+)
+def test_a_part_of_the_bytes_is_no_answer(said, is_whole):
+    """A file that is cut between two lines looks like a whole one."""
+    given = Response(206, {"Content-Type": CSV, "Content-Range": said}, b"a\n1\n", 0.01)
+    reader = AnswerReader(None, RowShape())
+    if is_whole:
+        assert reader.read(given, {}).rows == [{"a": "1"}]
+    else:
+        with pytest.raises(AnswerError, match="a part of the whole"):
+            reader.read(given, {})
 
 
 @pytest.mark.parametrize(

@@ -433,3 +433,7 @@ def test_a_line_that_names_no_column_is_no_file_without_rows(shape):
 @every_row("shape", [{}, {"columns": {"i": "item.id"}}])
 def test_where_no_column_is_asked_for_nobody_knows_better(shape):
     assert read_file(b"Service unavailable\n", **shape) == []
+
+
+def test_what_a_function_makes_of_an_answer_may_have_any_names():
+    assert read(b"x", lambda body: {1: "x", ("a",): 2, "items": []}, rows="items") == []

@@ -64,6 +64,7 @@ def pause(status=429, body=b"", /, **headers):
         (str(EPOCH + 30), 30.0),
         (f"{EPOCH + 30}000", 30.0),
         (f"{EPOCH + 30}000000", 30.0),
+        (f"{EPOCH + 30}000000000", 30.0),
         ("2026-01-01 12:00:30 UTC", 30.0),  # as Ruby writes it
         ("Thu", None),
         ("Thu, 99 Jan 2026 12:00:30 GMT", None),

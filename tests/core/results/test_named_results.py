@@ -227,6 +227,11 @@ def test_each_named_reader_has_documented_answers():
         ("bigquery", 200, {"error": {"code": 404}}),
         ("bigquery", 200, b"null"),
         ("bigquery", 200, b"<html>"),
+        # somebody else answers, and names no failures either
+        ("hubspot", 200, {"message": "Endpoint request timed out"}),
+        ("hubspot", 200, COMPLETE),
+        ("braze", 200, {"data": {}}),
+        ("splunk_hec", 200, {"text": "Success"}),
         ("bigquery", 200, b""),
         ("bigquery", 200, []),
         ("braze", 201, {"message": "success", "errors": ["'external_id' is blank"]}),

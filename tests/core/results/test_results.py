@@ -271,6 +271,10 @@ FAILURES = {"entries": "bad", "lists": "failures"}
         (Results(**FAILURES, match="index", at="n", status="s"), {"bad": [{"n": 1, "s": 503}]}, [OK, AGAIN, OK]),
         (Results(**FAILURES), {"bad": [{"id": "8"}, {"id": 9}, {"id": 9}]}, [OK, NO, NO]),
         (Results(**FAILURES), {"bad": None}, [OK, OK, OK]),
+        (Results(**FAILURES, success="ok"), {"ok": True}, [OK, OK, OK]),
+        (Results(**FAILURES, success="ok"), {"bad": [{"id": 7}]}, [NO, OK, OK]),
+        (Results(**FAILURES, stored=("n", "m")), {"m": "3"}, [OK, OK, OK]),
+        (Results(**FAILURES, stored=("n", "m")), {"bad": [{"id": 7}, {"id": 8}, {"id": 9}]}, [NO, NO, NO]),
         (Results(**FAILURES), {"failed": "0", "data": {"bad": {}, "errors": "0"}}, [OK, OK, OK]),
         (Results(**FAILURES), {"failed": 1, "errorCode": 1004, "bad": [{"id": 7}]}, [NO, OK, OK]),
         (Results(**FAILURES), {"numErrors": 2, "numFailed": 1, "bad": [{"id": 7}]}, [NO, OK, OK]),
@@ -306,6 +310,11 @@ def test_a_reader_of_ones_own(read, results, answer, expected):
         (Results(**FAILURES), {"bad": "all of them"}),
         (Results(**FAILURES), {"bad": [{"id": 7}], "error": "and more"}),
         (Results(**FAILURES), {"worse": [{"id": 7}], "rejected": 1}),
+        # What should say that all went well does not.
+        (Results(**FAILURES, success="ok"), {}),
+        (Results(**FAILURES, success="ok"), {"bad": []}),
+        (Results(**FAILURES, success=("ok", "fine")), {"message": "x"}),
+        (Results(**FAILURES, stored=("n", "m")), {"bad": [{"id": 7}]}),
         # The list is elsewhere, or has another name.
         (Results(**FAILURES), {"data": {"bad": [{"id": 7}]}}),
         (Results(**FAILURES), {"BAD": {"7": "too hot"}}),

@@ -75,6 +75,7 @@ def hubspot(batch, chance):
     failed = [sent for sent in batch if sent.code is not None]
     errors = [{"message": "no", "context": {"ids": [sent.id()]}} for sent in failed]
     return (207 if failed else 200), {
+        "status": "COMPLETE",
         "results": [{"id": sent.id()} for sent in batch if sent.code is None],
         **({"errors": chance(errors)} if errors else {}),
     }
@@ -128,6 +129,11 @@ def keyed(status=200, name="id"):
     return answer
 
 
+def named(batch, chance):
+    """An object with an entry under each id, in any order."""
+    return 200, {"by_id": dict(chance([(str(sent.id()), {"status": by_status(sent)["status"]}) for sent in batch]))}
+
+
 def of_bigquery(sent, place):
     return {"index": place, "errors": [{"reason": "stopped" if sent.code == "again" else "invalid"}]}
 
@@ -150,6 +156,7 @@ APIS = {
     "typesense": typesense,
     Results(match="id"): keyed(),
     Results(match="id", key="ref", status="status"): keyed(name="ref"),
+    Results(entries="by_id.*"): named,
     Results(lists="failures", entries="bad"): failures("bad", lambda sent, place: {"id": sent.id()}),
     Results(lists="failures", entries="bad", match="index", at="n", first_index=1): failures(
         "bad", lambda sent, place: {"n": str(place + 1)}
