@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from ui.conftest import HOSTILE, PROGRESS, REPORT, letter, opened
+from ui.conftest import AT, HOSTILE, PROGRESS, REPORT, letter, opened
 
 
 def test_what_goes_where_and_what_the_api_said(open_as, failed):
@@ -155,6 +155,29 @@ def test_what_others_have_written_is_shown_as_text_in_both_tabs(open_as, failed)
     assert page.locator("section[aria-label] img").count() == 0
     assert page.evaluate("globalThis.taken") is None
     assert page.complaints == []
+
+
+def test_a_replay_that_would_send_nothing_has_no_button_and_a_task_that_fails_says_so_while_it_runs(
+    open_as, defined, dag_runs
+):
+    never = {
+        **REPORT,
+        "reasons": {"schema": 7},
+        "error": "7 of 100 items failed (7 schema)",
+        "dead_letters": ["file:///x"],
+    }
+    failing = {**PROGRESS, "complete": False, "error": None, "history": [[AT, 0, 0], [AT + 20, 100, 93]]}
+    runs = ("failed", never, never), ("running", None, failing)
+    dag_runs("replays", *runs, operator="ReplayDeadLettersOperator", fileloc="dag.py")
+    defined("replays", None)
+    page = open_as()
+    page.goto("/dags/replays/runs/run0/tasks/post/plugin/delivery")
+    page.get_by_role("alert").get_by_text("a replay cannot make requests of them").wait_for()
+    page.get_by_role("heading", name="What failed (7)").wait_for()
+    assert page.get_by_role("group", name="What can be done").count() == 0
+    page.goto("/dags/replays/runs/run1/tasks/post/plugin/delivery")
+    page.get_by_text("Most of it fails: 93 of 100 items in the last 20 s").wait_for()
+    assert page.get_by_text("So far: http_422 6, timeout 1.").is_visible()
 
 
 def test_dead_letters_that_are_not_written_yet_are_not_called_missing(open_as, defined, dag_runs):
