@@ -199,8 +199,9 @@ def replay_request(context: "Context", *, payloads: bool, is_preview: bool) -> L
 
 
 def _request(store: "StateStore", max_tries: int, *, payloads: bool, takes_up: bool) -> LetterFilter | None:
-    asked = store.get("replay")
-    request = store.get("replaying") if asked is None else asked
+    get = store.peek if isinstance(store, TryStore) and not takes_up else store.get
+    asked = get("replay")
+    request = get("replaying") if asked is None else asked
     if request is None:
         return None
     if asked is None and (not isinstance(request, Mapping) or request.get("accepted") != max_tries):

@@ -158,6 +158,14 @@ class TryStore:
         with self._sitting.lock:
             return self._taken(to_write=False).get(key)
 
+    def peek(self, key: str) -> Any:
+        """Return a value of this life of the run, or None, and take nothing over: of a preview, nothing is kept."""
+        with self._sitting.lock:
+            store = self._store = self._store or self._open_store()
+            last = Claim.from_json(store.get(_CLAIM))
+            is_other_life = last not in {None, self._claim} and self._turn_after(last, store) is Turn.BEGINS
+            return None if is_other_life and self.outlives_run else store.get(key)
+
     def set(self, key: str, value: Any) -> None:
         """Keep a value. :raises ReplacedError: when a later one has taken over."""
         with self._sitting.lock:
