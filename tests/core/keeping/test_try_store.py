@@ -216,3 +216,15 @@ def test_a_folder_that_cannot_be_written_is_read_by_a_retry_and_by_no_other_life
         retry.set("checkpoint", 2)
     with pytest.raises(PermissionError):
         reading(1, 9).get("checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("number", "run", "found"),
+    [(2, NOON, "asked"), (1, NOON + timedelta(days=1), None)],
+    ids=["next try", "other life"],
+)
+def test_who_only_looks_takes_nothing_over(tried, tmp_path, number, run, found):
+    tried(1).set("replay", "asked")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    assert tried(number, 5, "b", run).peek("replay") == found
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
