@@ -113,7 +113,7 @@ def test_rows_with_odd_values_stand_in_their_order_among_others(file):
     assert [row["the id"] for row in rows] == list(range(4999, 9, -1))
     assert {type(row["d"]) for row in rows} == {str, date}
     assert [row["d"] for row in rows if row["the id"] % 3 == 0] == ["infinity"] * 1663
-    assert {row.keys().__len__() for row in rows} == {3}
+    assert {len(row) for row in rows} == {3}
     assert read("SELECT DATE 'infinity' AS d WHERE false") == []
 
 
