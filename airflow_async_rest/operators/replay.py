@@ -192,8 +192,7 @@ class ReplayDeadLettersOperator(JobOperator):
         self.log.info("Preview: %s would be sent: %s.", counted(count, "dead letter"), sent or "none")
         if left:
             others = counted(sum(left.values()), "dead letter")
-            self.log.info(
-                "Preview: %s would stay: %s. Its response_excerpt says why, once it is replayed.", others, left
-            )
+            why = "no request could be made of it, or the API has taken it"
+            self.log.info("Preview: %s would stay dead: %s; %s.", others, left, why)
         found = {"read": count, "unfinished": count, "reasons": sent, "dead_letters": uris}
         return nothing_done() | found | {"preview": True}

@@ -167,7 +167,7 @@ def test_a_preview_counts_what_stays_dead_apart(places, supervisor, capsys):
     folder = supervisor.report["dead_letters"]
     assert run_try(replay(folder, preview=True), supervisor)[0] == "success"
     assert (supervisor.report["read"], supervisor.report["reasons"]) == (3, {"http_503": 3})
-    assert "1 dead letter would stay: {'encode': 1}" in capsys.readouterr().out
+    assert "1 dead letter would stay dead: {'encode': 1}" in capsys.readouterr().out
 
 
 def test_a_preview_of_what_cannot_be_replayed_says_so(places, warehouse, supervisor):

@@ -4,7 +4,8 @@ import re
 from datetime import timedelta
 
 _PARTS = re.compile(
-    r"(?:([+-]?\d+) years?\s*)?(?:([+-]?\d+) mons?\s*)?(?:([+-]?\d+) days?\s*)?(?:([+-]?)(\d+):(\d+):(\d+)(\.\d+)?)?"
+    r"(?:([+-]?\d+) years?\s*)?(?:([+-]?\d+) mon(?:th)?s?\s*)?(?:([+-]?\d+) days?\s*)?"
+    r"(?:([+-]?)(\d+):(\d+):(\d+)(\.\d+)?)?"
 )
 
 
@@ -42,6 +43,8 @@ def format_months(years: int, months: int) -> str:
 
 def iso_of_interval(text: str) -> str:
     """Write as ISO 8601 what PostgreSQL writes as ``1 year 2 mons -3 days +04:05:06.7``: ``P1Y2M-3DT4H5M6.7S``.
+
+    So does DuckDB, but for its ``months``.
 
     :return: another text (``infinity``, another IntervalStyle) as it is.
     """

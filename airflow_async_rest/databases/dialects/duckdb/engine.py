@@ -58,6 +58,11 @@ class DuckDBDialect(DefaultDialect):
     def do_begin(self, dbapi_connection: Any) -> None:
         """Begin nothing: what reads begins by a statement."""
 
+    def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        """Run a statement; of one that is read, all values are to be as they are."""
+        is_read = context is not None and context.execution_options.get("stream_results")
+        (cursor.read if is_read else cursor.execute)(statement, parameters)
+
     def do_savepoint(self, connection: Connection, name: str) -> None:
         """Set a savepoint."""
         _session_of(connection).save(name)

@@ -14,6 +14,8 @@ from typing import Any
 import duckdb
 from duckdb import StatementType
 
+from airflow_async_rest.databases.dialects.duckdb.odd_values import OddValues
+
 _CHANGE_NOTHING = frozenset({StatementType.SELECT, StatementType.EXPLAIN})
 _COUNTED = frozenset(
     {
@@ -57,6 +59,13 @@ class Session:
         if kind not in _CHANGE_NOTHING and (self._done or kind == StatementType.TRANSACTION):
             self._done.append((sql, parameters))
         return kind
+
+    def columns_of(self, sql: str, parameters: Sequence[Any]) -> list[tuple[str, str]]:
+        """Return names and types of a query's columns, without running it; none of what is no query."""
+        statements = self._raw.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != StatementType.SELECT:
+            return []
+        return [(name, str(type_)) for name, type_, *_ in self._raw.execute(f"DESCRIBE {sql}", parameters).fetchall()]
 
     @property
     def raw(self) -> Any:
@@ -127,6 +136,7 @@ class Cursor:
         self._session = session
         self.description: Any = None
         self.rowcount = -1
+        self._odd: OddValues | None = None
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run a statement."""
@@ -139,6 +149,16 @@ class Cursor:
         elif kind in _CHANGE_NOTHING or kind in _COUNTED or names not in (["Success"], [_COUNT]):
             self.description = raw.description
 
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Run a query whose values are all to be as they are."""
+        columns: list[tuple[str, str]] = []
+        with contextlib.suppress(duckdb.Error):  # which the query itself has, too
+            columns = self._session.columns_of(sql, parameters)
+        odd = OddValues.of(sql, columns)
+        self.execute(odd.sql if odd else sql, parameters)
+        if odd:
+            self._odd, self.description = odd, self.description[:-1]
+
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement for each of some rows."""
         for row in rows:
@@ -147,17 +167,18 @@ class Cursor:
     def fetchmany(self, count: int | None = None) -> Any:
         """Return the next rows."""
         self._check()
-        return self._session.raw.fetchmany(count or self.arraysize)
+        rows = self._session.raw.fetchmany(count or self.arraysize)
+        return self._odd.without(rows) if self._odd else rows
 
     def fetchone(self) -> Any:
         """Return the next row."""
-        self._check()
-        return self._session.raw.fetchone()
+        return next(iter(self.fetchmany(1)), None)
 
     def fetchall(self) -> Any:
         """Return all rows that are left."""
         self._check()
-        return self._session.raw.fetchall()
+        rows = self._session.raw.fetchall()
+        return self._odd.without(rows) if self._odd else rows
 
     def _check(self) -> None:
         if self._session.reader is not self:

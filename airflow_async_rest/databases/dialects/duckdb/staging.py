@@ -5,7 +5,7 @@ A value that is not of its column's type would end the transaction: what the dat
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,7 @@ import duckdb
 
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.databases.dialects.duckdb.session import Session
+from airflow_async_rest.databases.dialects.duckdb.types import replaced
 from airflow_async_rest.databases.values.column_values import CONVERTERS, binary, check_time, integer, text_of
 from airflow_async_rest.databases.values.columns import Column, Kind
 
@@ -36,10 +37,6 @@ _TEXTS_OF_TIMES = {
     Kind.AWARE_TIME: re.compile(_TIME),
     Kind.DATE: re.compile(r"\d{4}-\d\d-\d\d"),
 }
-# A part of a type, which names are not: they stand in quotes, or before a part.
-_PART = re.compile(
-    r""""(?:[^"]|"")*"|'(?:[^']|\'\')*'|\b(TIMESTAMP(?:_M?S|_NS)?|TIME|U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,0\))(?=[],)[]|$)"""
-)
 # What keeps the offset of what it is cast from; and the fraction, too.
 _AWARE = dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMPTZ")
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
@@ -219,10 +216,10 @@ def _cast_of(column: Column) -> str:
 
 def _checked_cast(given: str, type_: str) -> str:
     """Write a cast that fails where it would round a number, make it infinite, or drop the offset of a time of day."""
-    aware, loose, texts = (_braced(_replaced(type_, types)) for types in (_AWARE, _LOOSE, _AS_TEXTS))
+    aware, loose, texts = (_braced(replaced(type_, types)) for types in (_AWARE, _LOOSE, _AS_TEXTS))
     cast = f"CAST(CAST({given} AS {aware}) AS {_braced(type_)})"
     keeps = []
-    is_coarse = _replaced(type_, dict.fromkeys(_COARSE, "")) != type_
+    is_coarse = replaced(type_, dict.fromkeys(_COARSE, "")) != type_
     if loose != aware or is_coarse:
         keeps.append(f"CAST({given} AS {loose}) IS NOT DISTINCT FROM CAST({cast} AS {loose})")
     if texts != _braced(type_):
@@ -236,11 +233,6 @@ def _checked_cast(given: str, type_: str) -> str:
 def _infinities(value: str) -> str:
     """Write how often infinity is written in a value, or what is written like it in texts, and names."""
     return f"len(regexp_extract_all(lower(CAST({value} AS VARCHAR)), 'inf'))"
-
-
-def _replaced(type_: str, others: Mapping[str, str]) -> str:
-    """Replace parts of a type, but for its names."""
-    return _PART.sub(lambda found: others.get((found[1] or "").partition("(")[0], found[0]), type_)
 
 
 def _braced(type_: str) -> str:

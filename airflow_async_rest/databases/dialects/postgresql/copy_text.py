@@ -154,19 +154,20 @@ def _text(kind: Kind, value: Any) -> str:
         return _moment(value)
     if kind in _ELEMENTS and isinstance(value, list | tuple):
         return array_text(value, _ELEMENTS[kind])
-    if written := _OF_DAY.get(kind):
+    if written := _BY_ZONE.get(kind):
         return written(cut_time(text_of(value)))
     if kind is Kind.BINARY and isinstance(binary(value), bytes | bytearray | memoryview):
         return "\\x" + bytes(value).hex()
     return text_of(value)
 
 
-_OF_DAY = {
+_BY_ZONE = {
     Kind.TIME_OF_DAY: _without_zone,
     Kind.TIME_OF_DAY_ARRAY: _without_zone,
     Kind.NAIVE_RANGE: _without_zone,
     Kind.ZONED_TIME_OF_DAY: _with_offset,
     Kind.ZONED_RANGE: _with_offset,
+    Kind.TIME_ARRAY: _with_offset,
     Kind.ZONED_TIME_OF_DAY_ARRAY: _with_offset,
 }
 

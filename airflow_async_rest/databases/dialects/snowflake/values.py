@@ -27,6 +27,7 @@ from airflow_async_rest.databases.values.column_values import (
 from airflow_async_rest.databases.values.columns import Column, Kind
 
 _SIZE = re.compile(r"\w+\s*\((\d+)(?:\s*,\s*(\d+))?\)")
+_OF_DAY = re.compile(r"TIME\b", re.IGNORECASE)
 _LARGEST = 2**63
 _NONE = type(None)
 # Of a time: to the second without a zone, and to the microsecond with a Z.
@@ -119,7 +120,7 @@ def _converter(column: Column) -> Check:
         Kind.BINARY: lambda value: _bytes(value, size),
         Kind.JSON: json_text,
     }
-    return checks.get(column.kind, text_of)
+    return _time_of_day if _OF_DAY.match(column.staged_as) else checks.get(column.kind, text_of)
 
 
 def _number(value: Any) -> Decimal:
@@ -178,6 +179,17 @@ def _time(kind: Kind, value: Any) -> str:
     if not isinstance(moment, datetime):
         raise EncodeError(f"{text_of(value)!r:.100} is no time: write it as ISO 8601 does")
     return _moment_text(kind, moment)
+
+
+def _time_of_day(value: Any) -> str:
+    text = text_of(value).strip()
+    try:
+        read = time.fromisoformat(text)
+    except ValueError:
+        raise EncodeError(f"{text!r:.100} is no time of day: write it as ISO 8601 does") from None
+    if read.utcoffset():
+        raise EncodeError(f"{text:.100} has an offset, which a column of the type TIME does not keep: write UTC")
+    return read.replace(tzinfo=None).isoformat()
 
 
 def _boolean(value: Any) -> str:

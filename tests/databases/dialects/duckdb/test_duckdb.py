@@ -79,6 +79,20 @@ SENT = {
     "BLOB": ("'\\x00\\xFF'::BLOB", "AP8="),
     "UUID": ("'8d7f0a3e-0000-4000-8000-000000000001'::UUID", "8d7f0a3e-0000-4000-8000-000000000001"),
     "INTERVAL": ("INTERVAL '1 day 2 hours'", "P1DT7200S"),
+    "months": ("INTERVAL '-14 months -3 days 04:05:06.5'", "P-1Y-2M-3DT4H5M6.5S"),
+    "one month": ("INTERVAL '1 month'", "P1M"),
+    "infinite DATE": ("DATE 'infinity'", "infinity"),
+    "infinite TIMESTAMP": ("TIMESTAMP '-infinity'", "-infinity"),
+    "infinite TIMESTAMPTZ": ("TIMESTAMPTZ 'infinity'", "infinity"),
+    "infinite TIMESTAMP_NS": ("'infinity'::TIMESTAMP_NS", "infinity"),
+    "FLOAT": ("0.1::FLOAT", Decimal("0.1")),
+    "FLOAT of all digits": ("16777216::FLOAT", Decimal("16777216.0")),
+    "nested FLOAT": ("{'a': [0.1::FLOAT, NULL], 'FLOAT': 1}", {"a": [Decimal("0.1"), None], "FLOAT": 1}),
+    "MAP of FLOAT": ("MAP {0.1::FLOAT: 0.1::FLOAT}", {"0.1": Decimal("0.1")}),
+    "ARRAY of FLOAT": ("[0.1, 2]::FLOAT[2]", [Decimal("0.1"), Decimal("2.0")]),
+    "UNION with FLOAT": ("union_value(f := 0.5::FLOAT)", Decimal("0.5")),
+    "last DATE": ("DATE '9999-12-31'", "9999-12-31"),
+    "no DATE": ("NULL::DATE", None),
     "ENUM": ("'a'::ENUM('a', 'b')", "a"),
     "BIT": ("'0101'::BIT", "0101"),
     "dollars": ("$$a;b$$", "a;b"),
@@ -94,6 +108,24 @@ def test_a_value_is_sent_as_what_it_is(file, name, embed_json):
     chunks.embed_json = embed_json
     [[row]] = list(chunks)
     assert json.loads(JsonEncoder()(row), parse_float=Decimal) == {"value": expected}
+
+
+def test_rows_with_odd_values_stand_in_their_order_among_others(file):
+    sql = (
+        "SELECT i AS \"the id\", CASE i % 3 WHEN 0 THEN DATE 'infinity' ELSE DATE '2026-01-01' END AS d, to_months(i) AS m "
+        "FROM range(5000) t(i) WHERE i >= :least ORDER BY i DESC  -- the last first"
+    )
+    rows = read(sql, {"least": 10}, chunk_size=700)
+    assert [row["the id"] for row in rows] == list(range(4999, 9, -1))
+    assert {type(row["d"]) for row in rows} == {str, date}
+    assert [row["d"] for row in rows if row["the id"] % 3 == 0] == ["infinity"] * 1663
+    assert {len(row) for row in rows} == {3}
+    assert read("SELECT DATE 'infinity' AS d WHERE false") == []
+
+
+def test_two_columns_of_one_name_are_refused_where_a_time_is_among_them(file):
+    with pytest.raises(ConfigurationError, match="two columns named 'd'"):
+        read("SELECT DATE 'infinity' AS d, 2 AS d")
 
 
 # Type -> value of an answer, as it is there then; or the words of the refusal.

@@ -2,7 +2,7 @@
 
 import io
 import json
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from types import SimpleNamespace
 from uuid import UUID
@@ -45,6 +45,8 @@ TAKEN = [
     ("TIMESTAMP_NTZ(9)", "2026-11-01T14:00:00+02:00", "2026-11-01 12:00:00"),
     ("TIMESTAMP_NTZ(9)", "2026-11-01", "2026-11-01 00:00:00"),
     ("TIMESTAMP_NTZ(9)", datetime(2026, 11, 1, 12, tzinfo=UTC), "2026-11-01 12:00:00"),
+    ("TIME(9)", "12:30Z", "12:30:00"),
+    ("TIME(9)", time(12, 30, 0, 5), "12:30:00.000005"),
     ("TIMESTAMP_LTZ(9)", "2026-11-01 12:00:00", "2026-11-01 12:00:00+00:00"),
     ("TIMESTAMP_TZ(9)", "2026-11-01T14:00:00.123456+02:00", "2026-11-01 12:00:00.123456+00:00"),
     ("DATE", "2026-11-01T12:00:00Z", "2026-11-01"),
@@ -84,6 +86,9 @@ REFUSED = [
     ("BINARY", "no bytes"),
     ("BINARY", {"a": 1}),
     ("VARIANT", float("inf")),
+    ("TIME(9)", "12:30 EST"),
+    ("TIME(9)", "12:30+02:00"),
+    ("TIME(9)", "noon"),
     ("FLOAT", "1e400"),
     ("FLOAT", Decimal("-1e999")),
     ("FLOAT", "1e-400"),
