@@ -248,7 +248,7 @@ class Heads:
         headers.update(self.headers_of(request))
         own = CIMultiDict(request.headers or {})
         for name in filter(None, (self._key_header, *own)):
-            headers.pop(name, None)
+            headers.popall(name, None)
         check_headers(headers, "the headers")
         key = f"{self._key_header}: " if self._key_header and self._key_header not in own else ""
         return _Frame(f"{request.method} ", f" HTTP/1.1\r\n{_lines(headers)}", key)
