@@ -153,7 +153,10 @@ class DeadLetter:
         fetch: bool = False,
         uncertain: bool = False,
     ) -> "DeadLetter":
-        """Make an item's dead letter, failed now. ``detail`` is cut to 500 characters."""
+        """Make an item's dead letter, failed now. ``detail`` is cut to 500 characters.
+
+        What is uncertain of the item stays so, also where this try could make no request of it.
+        """
         return cls(
             index=item.index,
             key=item.key,
@@ -166,7 +169,7 @@ class DeadLetter:
             row=item.row if fetch or request is None else None,
             batch=batch,
             fetch=fetch,
-            uncertain=uncertain,
+            uncertain=item.uncertain or uncertain,
         )
 
 

@@ -200,6 +200,7 @@ class ThreadedSource(Generic[Unit]):
                             break
                     elif self._stopped.is_set() or (items and not self._hand_over(items)):
                         return
+                    del items  # what is sent is let go, however long the next ones take
         except BaseException as error:  # noqa: BLE001  (raised again where the items are awaited)
             self._hand_over(error)
         else:

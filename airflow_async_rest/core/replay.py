@@ -205,7 +205,6 @@ class Replay:
                 status=record.get("status"),
                 request=kept,
                 batch=record.get("batch"),
-                uncertain=item.uncertain,
             )
         return item
 

@@ -23,8 +23,9 @@ from airflow_async_rest.core.sending.verdict import is_permanent
 
 _BREAKER_WINDOW = 200
 _BREAKER_FAILURES = 180  # 90 % of the window
-# One by one, it takes three times as long.
-_DIGESTED_TOGETHER = 256
+# Of identities that are digested together: one by one, it takes three times as long. That of a row without a key is all
+# of it, so few large ones may wait.
+_DIGESTED_BYTES = 4_096
 _BEGIN = Resume(Checkpoint("", 0, "", frozenset(), {}, ()))
 
 
@@ -60,16 +61,20 @@ class SourceDigest:
     def __init__(self) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
         self._new: list[bytes] = []
+        self._new_bytes = 0
 
     def add(self, *identities: bytes) -> None:
         """Take in the identities of the next rows."""
         self._new += identities
-        if len(self._new) >= _DIGESTED_TOGETHER:
+        for identity in identities:  # for one, in half the time of sum()
+            self._new_bytes += len(identity)
+        if self._new_bytes >= _DIGESTED_BYTES:
             self._digest_new()
 
     def _digest_new(self) -> None:
         self._hash.update(b"\0".join((*self._new, b"")))
         self._new.clear()
+        self._new_bytes = 0
 
     def hexdigest(self) -> str:
         """Return the digest of the rows so far."""

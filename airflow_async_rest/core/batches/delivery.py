@@ -317,7 +317,7 @@ class BatchDelivery:
             attempts=group.requests,
             request=request,
             batch={**group.form.names, "request": group.key, "items": len(group.items)},
-            uncertain=item.uncertain or result.reason in {UNREADABLE, UNMATCHED},
+            uncertain=result.reason in {UNREADABLE, UNMATCHED},
         )
 
 

@@ -103,10 +103,10 @@ def _encode_or_name(payload: Any, encode: Callable[[Any], bytes]) -> bytes:
     try:
         return encode(payload)
     except EncodeError as error:
-        for name, value in payload.items() if isinstance(payload, Mapping) else ():
+        for name in payload if isinstance(payload, Mapping) else ():
             try:
-                encode(value)
-            except EncodeError:
+                encode(payload[name])
+            except Exception:  # noqa: BLE001  (of the author's own mapping, reading a value may raise anything)
                 raise EncodeError(f"column {name!r}: {error}") from None
         raise
 
@@ -162,12 +162,12 @@ def _encode_rare(payload: Any, default: Callable[[Any], Any], options: int, erro
         return orjson.dumps(
             _with_forms(payload, default), default, options | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
         )
-    except (orjson.JSONEncodeError, ValueError) as second:  # ValueError: an integer of more than 4300 digits
+    except RecursionError:
+        raise EncodeError("the payload contains itself, or is nested too deeply.") from None
+    except Exception as second:  # noqa: BLE001  (an integer of more than 4300 digits, or what the author's types raise)
         if isinstance(second.__cause__, EncodeError):
             raise second.__cause__ from None
         raise EncodeError(f"the payload has no JSON form: {second}.") from None
-    except RecursionError:
-        raise EncodeError("the payload contains itself, or is nested too deeply.") from None
 
 
 def _with_forms(value: Any, default: Callable[[Any], Any]) -> Any:

@@ -196,12 +196,11 @@ class RowSource:
                     prepare_all(items, self.prepare, self.redact)
                 index += len(chunk)
                 yield items
+                del chunk, items  # before the next ones are read: both may be large
         self._check_end(index, passed)
 
     def _read(self) -> Generator[Sequence[Row] | None, None, None]:
-        if isinstance(self.chunks, TransactionalChunks):
-            return self.chunks.in_transaction()
-        return (chunk for chunk in self.chunks)
+        yield from self.chunks.in_transaction() if isinstance(self.chunks, TransactionalChunks) else self.chunks
 
     def _check_end(self, count: int, passed: PassedRows | None) -> None:
         if count == 0 and (columns := getattr(self.chunks, "columns", None)) is not None:

@@ -147,6 +147,8 @@ class Signing:
             # Of its own: who writes into it what it is signed with would do so once more at each retry.
             signed = await self._auth.sign(request.with_headers({}))
             check_signed(signed, self._known)
+            if type(signed.headers) is dict:  # into which its author may write the signature of the next one
+                signed = signed.with_headers({})
         except BaseException as error:
             self._limiter.give_back()
             if isinstance(error, SendError):

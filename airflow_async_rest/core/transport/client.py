@@ -11,9 +11,9 @@ from multidict import CIMultiDict
 
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import IDEMPOTENT, Request, Response
-from airflow_async_rest.core.requests.headers import check_headers, joined
+from airflow_async_rest.core.requests.headers import check_headers
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.transport.content_encoding import ACCEPTED, decode_body
+from airflow_async_rest.core.transport.content_encoding import ACCEPTED, decoded
 from airflow_async_rest.core.transport.direct import Direct
 from airflow_async_rest.core.transport.redirects import STATUSES
 from airflow_async_rest.core.transport.send_errors import is_handshake, proxy_credentials_error, send_error
@@ -103,9 +103,9 @@ class RestClient:
                 response, waited = await self._follow(request, response)
                 started += waited
             if response.body and "Content-Encoding" in response.headers:
-                self._decode(response)
+                response.body = decoded(response, self._settings.max_response_bytes)
         except (OSError, ValueError, SendError) as error:
-            return self._broken(request, error, time.perf_counter() - started)
+            response = self._broken(request, error)
         if self._proxy is not None:
             self._check_proxy(response.status)
         response.elapsed_seconds = time.perf_counter() - started
@@ -128,23 +128,18 @@ class RestClient:
                 await self.before_redirect()
                 waited += time.perf_counter() - began
 
-        return await self._opened_session().follow(request, response, before), waited
-
-    def _decode(self, response: Response) -> None:
-        """Undo an answer's content encoding. :raises AnswerUnreadableError: where that cannot be."""
-        encoding, bound = joined(response.headers, "Content-Encoding"), self._settings.max_response_bytes
         try:
-            response.body = decode_body(encoding, response.body, bound, ends_by_close=response.may_be_cut)
-        except SendError as error:
-            error.status, error.headers = response.status, response.headers
-            raise
+            response = await self._opened_session().follow(request, response, before)
+        except (OSError, ValueError, SendError) as error:
+            response = self._broken(request, error)
+        return response, waited
 
     def _check_proxy(self, status: int | None, error: BaseException | None = None) -> None:
         """Raise the error of a proxy that wants to know who asks."""
         if self._proxy is not None and not self._is_tunnelled and status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             raise proxy_credentials_error() from error
 
-    def _broken(self, request: Request, error: BaseException, seconds: float) -> Response:
+    def _broken(self, request: Request, error: BaseException) -> Response:
         """Make what there is of an answer that an error has ended.
 
         :raises SendError: when there is nothing.
@@ -158,7 +153,7 @@ class RestClient:
             has_key = bool(self._settings.idempotency_header)
             failure.stale &= failure.sent and (has_key or request.method in IDEMPOTENT)
             raise failure from (failure.__cause__ if failure is error else error)
-        return Response(failure.status, failure.headers or {}, b"", seconds, failure, self._settings.redaction)
+        return Response(failure.status, failure.headers or {}, b"", broken=failure)
 
     async def read_certificate(self) -> bytes | None:
         """Return the certificate of a server that is not trusted, as DER: no request is sent to it.
@@ -253,7 +248,7 @@ class Heads:
         headers.update(self.headers_of(request))
         own = CIMultiDict(request.headers or {})
         for name in filter(None, (self._key_header, *own)):
-            headers.pop(name, None)
+            headers.popall(name, None)
         check_headers(headers, "the headers")
         key = f"{self._key_header}: " if self._key_header and self._key_header not in own else ""
         return _Frame(f"{request.method} ", f" HTTP/1.1\r\n{_lines(headers)}", key)

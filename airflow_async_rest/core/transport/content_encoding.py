@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import cast
 
 from airflow_async_rest.core.encoding.charsets import is_utf8
-from airflow_async_rest.core.errors import AnswerUnreadableError, ConnectionFailedError
+from airflow_async_rest.core.errors import AnswerUnreadableError, ConnectionFailedError, SendError
+from airflow_async_rest.core.models import Response
+from airflow_async_rest.core.requests.headers import joined
 
 ACCEPTED = "gzip, deflate"
 _PADDING = re.compile(rb"\0*")
@@ -19,6 +21,20 @@ _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 class _EndsTooEarlyError(AnswerUnreadableError):
     """A compressed body is cut off."""
+
+
+def decoded(answer: Response, bound: int) -> bytes:
+    """Return the body of an answer without its content encoding.
+
+    :param bound: the most bytes that are read.
+    :raises SendError: where that cannot be; says how far the answer has come.
+    """
+    encoding = joined(answer.headers, "Content-Encoding")
+    try:
+        return decode_body(encoding, answer.body, bound, ends_by_close=answer.may_be_cut)
+    except SendError as error:
+        error.sent, error.status, error.headers = True, answer.status, answer.headers
+        raise
 
 
 def decode_body(encoding: str, body: bytes, bound: int, *, ends_by_close: bool = False) -> bytes:

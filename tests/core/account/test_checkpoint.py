@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,6 +154,24 @@ def test_a_digest_can_be_read_and_go_on():
     digest.hexdigest()
     digest.add(b"b")
     assert digest.hexdigest() == digest_of(b"a", b"b")
+
+
+def test_a_digest_is_the_same_whether_rows_come_together_or_one_by_one():
+    rows = [b"%d" % number for number in range(5_000)]
+    digest = SourceDigest()
+    digest.add(*rows)
+    assert digest.hexdigest() == digest_of(*rows)
+
+
+def test_a_digest_keeps_no_large_rows():
+    digest = SourceDigest()
+    tracemalloc.start()
+    try:
+        for _ in range(50):
+            digest.add(b"%b" % bytearray(1_000_000))
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 # Whose checkpoint it is, and whether it says that all is done.

@@ -232,6 +232,26 @@ def test_what_json_cannot_carry_is_refused(payload, naive_timezone):
         JsonEncoder(naive_timezone)(payload)
 
 
+class Detached:
+    """As an object of an ORM whose session is closed."""
+
+    def __getattr__(self, name):
+        raise RuntimeError("it is detached")
+
+
+class DetachedRow(UserDict):
+    def __getitem__(self, name):
+        raise RuntimeError("it is detached")
+
+
+@pytest.mark.parametrize("payload", [{"seen_at": Detached()}, DetachedRow(seen_at=1), {"seen_at": DetachedRow(x=1)}])
+def test_what_raises_when_it_is_read_is_refused_and_stops_no_other_payload(payload):
+    with pytest.raises(EncodeError, match=r"column 'seen_at': the payload has no JSON form: it is detached\."):
+        encode(payload)
+    with pytest.raises(EncodeError, match="it is detached"):
+        JsonEncoder().each([{"a": 1}, payload])
+
+
 def test_the_refusal_names_the_type_and_what_to_do():
     with pytest.raises(EncodeError, match=r"a .*Foreign has no JSON form; return something else from transform"):
         encode({"a": [Foreign()]})

@@ -45,3 +45,13 @@ def test_what_is_settled_already_is_left_alone(item_of):
     items = [item_of(0, settled=Skipped(0)), item_of(1), item_of(2, settled=Skipped(2))]
     prepare_all(items, asked.extend)
     assert asked == [items[1]]
+
+
+def test_what_an_earlier_try_may_have_sent_stays_uncertain_where_this_one_has_no_request(item_of):
+    items = [item_of(number, {"v": float("nan")}) for number in range(2)]
+    items[0].uncertain = True
+    builder = RequestBuilder(
+        endpoint=EndpointTemplate("x"), method="PUT", encode=JsonEncoder(), identity=Identity(), has_key=True
+    )
+    prepare_all(items, builder.prepare)
+    assert [item.settled.uncertain for item in items] == [True, False]

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+import weakref
 from contextvars import ContextVar
 from functools import partial
 from itertools import chain
@@ -61,6 +62,24 @@ async def test_rows_become_items_in_their_order():
     assert [(item.index, item.key, item.payload, item.settled) for item in items] == [
         (index, index, row, None) for index, row in enumerate(rows_of(7))
     ]
+
+
+class Weighty(dict):
+    """A row of which one can ask whether it is still there."""
+
+
+async def test_rows_are_let_go_before_the_next_ones_are_read():
+    there = []
+
+    def chunks():
+        for number in range(3):
+            assert [row() for row in there] == [None] * number
+            rows = [Weighty(id=number)]
+            there.append(weakref.ref(rows[0]))
+            yield [rows.pop()]
+
+    lists = RowSource(chunks(), key=("id",)).open(None, lambda _: None)
+    assert [len(next(lists)) for _ in range(3)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

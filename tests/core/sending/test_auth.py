@@ -17,6 +17,7 @@ from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.attempts import Sender
 from airflow_async_rest.core.sending.auth import REFUSALS, HeaderAuth
@@ -240,6 +241,40 @@ def test_who_writes_a_signature_into_the_request_itself_does_so_once_and_it_is_s
     kept = "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
     assert "not ***" in kept
     assert "signed" not in kept
+
+
+class SameDict(Token):
+    """Writes each signature into one and the same dict."""
+
+    def __init__(self):
+        super().__init__()
+        self.headers = {}
+
+    async def sign(self, request):
+        await asyncio.sleep(0.01)
+        self.headers["X-Signature"] = signature(request.path.encode())
+        return replace(request, headers=self.headers)
+
+
+def test_a_signature_in_a_dict_that_is_written_again_is_that_of_its_request_and_secret():
+    sent, redaction = [], Redaction()
+
+    class Transport:
+        async def send(self, request):
+            sent.append(request.headers["X-Signature"])
+            return Response(200, {}, b"", 0.0)
+
+    async def send_all():
+        clock = asyncio.get_running_loop().time
+        limiter = RateLimiter((10, 1.0), clock)
+        about = {"redaction": redaction, "retry": RequestRetry(), "meter": Meter(), "clock": clock}
+        sender = Sender(transport=Transport(), limiter=limiter, auth=SameDict(), **about)
+        requests = [Request("GET", f"x/{number}", "", None, "k") for number in range(10)]
+        await asyncio.gather(*(sender.send(request, 1, "") for request in requests))
+
+    run_virtually(send_all())
+    assert sent == [signature(b"x/%d" % number) for number in range(10)]
+    assert set(map(redaction.redact, sent)) == {"***"}
 
 
 LONG = "dGhpcyBpcyBhIHNpZ25hdHVyZQ=="

@@ -7,6 +7,7 @@ import zlib
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from types import NoneType, SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -24,6 +25,7 @@ from airflow_async_rest.core.errors import (
     RequestTimeoutError,
     TlsError,
 )
+from airflow_async_rest.core.transport import client as client_module
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("each_transport")]
@@ -344,6 +346,27 @@ async def test_a_redirect_may_lead_to_a_compressed_answer(api, request_of, kind,
     response = await send(api.url, request_of(method="GET", body=None))
     assert (response.status, response.broken) == (status, None)
     assert response.body == (b'{"a":1}' if status == 200 else b"")
+
+
+@pytest.mark.parametrize("body", [b'{"a":1}', b"no gzip"])
+async def test_what_a_redirect_leads_to_is_an_answer_whether_it_can_be_read_or_not(api, request_of, monkeypatch, body):
+    def answer(seen):
+        if seen.path == "/x":
+            return web.Response(status=302, headers={"Location": "/y"})
+        encoding = {"Content-Encoding": "gzip"} if body == b"no gzip" else {}
+        return web.Response(body=body, headers={**encoding, "Content-Type": "application/json", "X-Page": "2"})
+
+    async def wait_for_the_limit():
+        now[0] += 100.0
+
+    api.answer, now = answer, [1.0]
+    monkeypatch.setattr(client_module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    async with RestClient(ClientSettings(api.url), 1) as client:
+        client.before_redirect = wait_for_the_limit
+        response = await client.send(request_of(method="GET", body=None))
+    assert (response.status, response.headers["X-Page"], now) == (200, "2", [101.0])
+    assert isinstance(response.broken, AnswerUnreadableError if body == b"no gzip" else NoneType)
+    assert response.elapsed_seconds == 0.0  # what was waited for the limit is no time of the API's
 
 
 @pytest.mark.parametrize(("cookies", "sent_back"), [(False, None), (True, "session=1")])

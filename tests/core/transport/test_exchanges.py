@@ -4,9 +4,11 @@ import asyncio
 import gzip
 import socket
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from exchanges import OK, answering, read_request, serving
+from multidict import CIMultiDict
 
 from airflow_async_rest.core.errors import AnswerUnreadableError, ConnectionFailedError, RequestTimeoutError, SendError
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
@@ -42,6 +44,18 @@ async def test_a_header_that_was_not_checked_before_forges_none_either(api, requ
     async with RestClient(ClientSettings(api.url), 1) as client:  # after which the server knows of both connections
         await client.send(request_of())
     assert [seen.headers.get("X-Job") for seen in api.seen] == [None]
+
+
+async def test_a_header_of_two_lines_is_of_its_request_alone(request_of):
+    heads = []
+    async with (
+        serving(answering(OK, OK, OK, seen=heads)) as url,
+        RestClient(ClientSettings(url, headers={"X-Mark": "0"}), 1) as client,
+    ):
+        for headers in (CIMultiDict([("X-Mark", "1"), ("X-Mark", "2")]), {"X-Mark": "3"}, None):
+            await client.send(replace(request_of(), headers=headers))
+    marks = [[line for line in head.split(b"\r\n") if line.startswith(b"X-Mark")] for head, _ in heads]
+    assert marks == [[b"X-Mark: 1", b"X-Mark: 2"], [b"X-Mark: 3"], [b"X-Mark: 0"]]
 
 
 async def test_a_connection_is_used_again(request_of):

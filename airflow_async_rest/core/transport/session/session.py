@@ -15,10 +15,9 @@ from yarl import URL
 
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import SUCCESSES, Request, Response
-from airflow_async_rest.core.requests.headers import joined
 from airflow_async_rest.core.requests.proxies import Proxy
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.transport.content_encoding import decode_body, too_large
+from airflow_async_rest.core.transport.content_encoding import decoded, too_large
 from airflow_async_rest.core.transport.link import PIECE_BYTES
 from airflow_async_rest.core.transport.redirects import is_page, redirect_target
 from airflow_async_rest.core.transport.send_errors import connect_timeout
@@ -152,8 +151,10 @@ class Session:
             await before()
             answer = await self._ask(url, request)
         if redirect is not None and answer.status in SUCCESSES:
-            encoding, accepted = joined(answer.headers, "Content-Encoding"), self._headers_of(request).get("Accept", "")
-            body = decode_body(encoding, answer.body, self._settings.max_response_bytes)
+            body, accepted = (
+                decoded(answer, self._settings.max_response_bytes),
+                self._headers_of(request).get("Accept", ""),
+            )
             if is_page(first, url, answer.headers, body, accepted):
                 return redirect
         return answer
