@@ -100,7 +100,7 @@ docs: $(INSTALLED)
 
 # The pictures of the tabs, light and dark, of two widths, by the tests that use them: eight minutes. Look at each.
 pictures: $(INSTALLED)
-	SCREENSHOTS=docs/pictures $(BIN)/python -m pytest -n0 -m "not release" $(addprefix tests/ui/test_,browser.py windows_tab.py \
+	SCREENSHOTS=docs/pictures $(BIN)/python -m pytest -n0 $(addprefix tests/ui/test_,browser.py windows_tab.py \
 	  deliveries_page.py)
 
 # As make bench ARGS="single bulk --json figures.json --plot throughput.svg"; --help tells what else there is.
