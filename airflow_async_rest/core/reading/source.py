@@ -252,11 +252,21 @@ class RowSource:
     def _transform_items(self, items: Sequence[Item]) -> None:
         if self.transform is None and PartialRow not in set(map(type, map(_row_of, items))):
             return
+        first, was = None, b""
         for item in items:
             if type(item.row) is PartialRow:
                 item.settled = _dead_for_missing(item, item.row.missing)
             elif self.transform is not None:
                 self._transform_item(item, self.transform)
+                if item.settled is not None:
+                    continue
+                if first is None:
+                    first, was = item.payload, stable_bytes(item.payload)
+                elif item.payload is first and stable_bytes(first) != was:
+                    raise ConfigurationError(
+                        f"transform returns one and the same {type(first).__name__} for several rows, and changes it "
+                        "in between, so that all of them would be sent as the last one: make a new one for each row."
+                    )
 
     def _check_items(self, items: Iterable[Item], schema: PayloadSchema) -> None:
         for item in items:
