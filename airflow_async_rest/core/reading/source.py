@@ -200,7 +200,7 @@ class RowSource:
         self._check_end(index, passed)
 
     def _read(self) -> Generator[Sequence[Row] | None, None, None]:
-        yield from self.chunks.in_transaction() if isinstance(self.chunks, TransactionalChunks) else self.chunks
+        return self.chunks.in_transaction() if isinstance(self.chunks, TransactionalChunks) else _each(self.chunks)
 
     def _check_end(self, count: int, passed: PassedRows | None) -> None:
         if count == 0 and (columns := getattr(self.chunks, "columns", None)) is not None:
@@ -291,6 +291,11 @@ class RowSource:
         else:
             if item.payload is None:
                 item.settled, item.row = Skipped(item.index), NO_VALUES
+
+
+def _each(chunks: Chunks) -> Generator[Sequence[Row], None, None]:
+    """Yield chunks of rows, and hold none."""
+    yield from chunks
 
 
 def _dead_for_missing(item: Item, missing: Mapping[str, str]) -> DeadLetter:
