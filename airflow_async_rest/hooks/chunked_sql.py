@@ -153,6 +153,7 @@ class SqlChunks:
                     yield chunk
                     is_read = chunk is None
                     rows += len(chunk or ())
+                    del chunk  # before the next one is read: it may be large
         except Exception as error:
             if is_read and not isinstance(error, ConfigurationError):
                 raise not_committed(error, self.dialect) from error

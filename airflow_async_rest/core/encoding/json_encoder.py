@@ -266,7 +266,11 @@ def _readable(value: Any, depth: int) -> Any:
 
 def _readable_parts(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
-        return {_text(str(key)): _readable(entry, depth) for key, entry in value.items()}
+        try:
+            pairs = list(value.items())
+        except Exception:  # noqa: BLE001  (a mapping of the author's own may raise anything)
+            return _description(value)
+        return {_text(str(key)): _readable(entry, depth) for key, entry in pairs}
     entries = [_readable(entry, depth) for entry in value]
     # A set's own order is another one in every process.
     return sorted(entries, key=_dumps) if isinstance(value, set | frozenset) else entries

@@ -200,7 +200,7 @@ class RowSource:
         self._check_end(index, passed)
 
     def _read(self) -> Generator[Sequence[Row] | None, None, None]:
-        yield from self.chunks.in_transaction() if isinstance(self.chunks, TransactionalChunks) else self.chunks
+        return self.chunks.in_transaction() if isinstance(self.chunks, TransactionalChunks) else _each(self.chunks)
 
     def _check_end(self, count: int, passed: PassedRows | None) -> None:
         if count == 0 and (columns := getattr(self.chunks, "columns", None)) is not None:
@@ -252,11 +252,21 @@ class RowSource:
     def _transform_items(self, items: Sequence[Item]) -> None:
         if self.transform is None and PartialRow not in set(map(type, map(_row_of, items))):
             return
+        first, was = None, b""
         for item in items:
             if type(item.row) is PartialRow:
                 item.settled = _dead_for_missing(item, item.row.missing)
             elif self.transform is not None:
                 self._transform_item(item, self.transform)
+                if item.settled is not None:
+                    continue
+                if first is None:
+                    first, was = item.payload, stable_bytes(item.payload)
+                elif item.payload is first and stable_bytes(first) != was:
+                    raise ConfigurationError(
+                        f"transform returns one and the same {type(first).__name__} for several rows, and changes it "
+                        "in between, so that all of them would be sent as the last one: make a new one for each row."
+                    )
 
     def _check_items(self, items: Iterable[Item], schema: PayloadSchema) -> None:
         for item in items:
@@ -281,6 +291,11 @@ class RowSource:
         else:
             if item.payload is None:
                 item.settled, item.row = Skipped(item.index), NO_VALUES
+
+
+def _each(chunks: Chunks) -> Generator[Sequence[Row], None, None]:
+    """Yield chunks of rows, and hold none."""
+    yield from chunks
 
 
 def _dead_for_missing(item: Item, missing: Mapping[str, str]) -> DeadLetter:

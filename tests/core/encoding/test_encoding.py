@@ -250,6 +250,7 @@ def test_what_raises_when_it_is_read_is_refused_and_stops_no_other_payload(paylo
         encode(payload)
     with pytest.raises(EncodeError, match="it is detached"):
         JsonEncoder().each([{"a": 1}, payload])
+    assert json.loads(encode_anything(payload))  # in the dead letter it is shown somehow
 
 
 def test_the_refusal_names_the_type_and_what_to_do():

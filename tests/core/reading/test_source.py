@@ -82,6 +82,20 @@ async def test_rows_are_let_go_before_the_next_ones_are_read():
     assert [len(next(lists)) for _ in range(3)] == [1, 1, 1]
 
 
+async def test_a_transform_that_writes_all_rows_into_one_dict_is_refused():
+    document = {"of": {}}
+
+    def transform(row):
+        document["of"]["id"] = row["id"]
+        return document if row["id"] else None
+
+    with pytest.raises(ConfigurationError, match="transform returns one and the same dict for several rows"):
+        items_of(RowSource(Chunked(rows_of(3)), key=("id",), transform=transform))
+    constant = {"deleted": True}
+    items = items_of(RowSource(Chunked(rows_of(3)), key=("id",), transform=lambda row: constant))
+    assert [item.payload for item in items] == [constant] * 3
+
+
 @pytest.mark.parametrize(
     ("key", "shown", "identity"),
     [((), 1, b"1"), (("id",), "b", b'["b"]'), (("id", "v"), ["b", 2], b'["b",2]'), (("v", "id"), [2, "b"], b'[2,"b"]')],

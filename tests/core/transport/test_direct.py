@@ -8,7 +8,9 @@ import pytest
 from aiohttp import web
 from exchanges import OK, answering, serving
 
+from airflow_async_rest.core.errors import ConnectionFailedError
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
+from airflow_async_rest.core.transport.connecting import Opener
 
 pytestmark = pytest.mark.anyio
 
@@ -208,3 +210,18 @@ async def test_nobody_changes_the_headers_of_the_next_answer(request_of):
         with pytest.raises(TypeError):
             first["Content-Length"] = "3"
         assert (await client.send(request_of())).headers == {"Content-Length": "2"}
+
+
+async def test_over_a_connection_that_has_ended_before_it_is_used_nothing_is_sent(api, request_of, monkeypatch):
+    opened = Opener.open
+
+    async def ended(self):
+        connection = await opened(self)
+        connection.eof_received()
+        return connection
+
+    monkeypatch.setattr(Opener, "open", ended)
+    async with RestClient(ClientSettings(api.url), 1) as client:
+        with pytest.raises(ConnectionFailedError) as raised:
+            await client.send(request_of())
+    assert (raised.value.sent, raised.value.stale, api.seen) == (False, False, [])

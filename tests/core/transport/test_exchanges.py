@@ -58,6 +58,15 @@ async def test_a_header_of_two_lines_is_of_its_request_alone(request_of):
     assert marks == [[b"X-Mark: 1", b"X-Mark: 2"], [b"X-Mark: 3"], [b"X-Mark: 0"]]
 
 
+async def test_headers_that_are_written_again_are_sent_as_they_are_then(request_of):
+    heads, headers = [], {}
+    async with serving(answering(OK, OK, OK, OK, seen=heads)) as url, RestClient(ClientSettings(url), 1) as client:
+        for path, mark in [("x", "1"), ("x", "2"), ("y", "3"), ("y", "4")]:
+            headers["X-Mark"] = mark
+            await client.send(replace(request_of(path=path), headers=headers))
+    assert [head.partition(b"X-Mark: ")[2][:1] for head, _ in heads] == [b"1", b"2", b"3", b"4"]
+
+
 async def test_a_connection_is_used_again(request_of):
     connections = []
 

@@ -22,15 +22,19 @@ from airflow_async_rest.core.transport.client import RestClient
 pytestmark = pytest.mark.anyio
 REFUSED = f"[Errno {errno.ECONNREFUSED}] Connect call failed ('127.0.0.1', 9)"
 
+# What ends a request that the API may have got, and acted on.
+AFTER_SENDING = {"disconnected", "reset", "request_timeout", "no_http", "only_tls"}
+
 
 @pytest.fixture
 def failure(request_of, each_transport):
-    """Send one request, and give the error that it ends with."""
+    """Send one request, and give the error that it ends with, which knows whether the API may have got it."""
 
     async def send(base_url, **settings) -> SendError:
         async with RestClient(ClientSettings(base_url, trust_env=False, **settings), 1) as client:
             with pytest.raises(SendError) as raised:
                 await client.send(request_of())
+        assert raised.value.sent is (raised.value.cause in AFTER_SENDING)
         return raised.value
 
     return send
