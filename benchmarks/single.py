@@ -42,9 +42,9 @@ def _rivals(ends: Ends, items: int) -> Iterator[Rival]:
         return wrk.requests_per_second(ends.url, requests[0][1], _CONCURRENCY, seconds=1 if items < 1000 else 3)
 
     yield Rival("requests, one after another", one_after_another)
-    yield Rival("gather, chunk by chunk", gather, at_least=1.6)
-    yield Rival("bare aiohttp loop, bodies ready", bare, at_least=0.85)
+    yield Rival("gather, chunk by chunk", gather, at_least=6)
+    yield Rival("bare aiohttp loop, bodies ready", bare, at_least=2.3)
     if wrk.WRK:
-        yield Rival("wrk: the wire", wire)
+        yield Rival("wrk: the wire", wire, at_least=0.4)
     else:
         say("  wrk is not installed, so what the wire could carry is left out")
