@@ -209,5 +209,6 @@ def _check_unique(keys: Collection[frozenset[str]], plan: LoadPlan, *, is_view: 
     raise ConfigurationError(
         f"conflict_key={list(plan.conflict_key)}: the table {plan.full_name} has no unique index of exactly these "
         f"columns, which an upsert needs: CREATE UNIQUE INDEX ... ON {plan.full_name} "
-        f"({', '.join(plan.conflict_key)}), or name the columns of one that there is."
+        f"({', '.join(plan.conflict_key)}), or name the columns of one that there is. One with a WHERE, of expressions "
+        "or of a DEFERRABLE constraint does not count."
     )

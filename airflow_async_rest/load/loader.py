@@ -292,10 +292,19 @@ class TableLoader:
             self._open.commit()
         if is_over:
             self._is_filled = False
-            with contextlib.suppress(Exception):  # the next try, or another load, removes it
+            try:
                 if self._staging.columns:
                     self._staging.drop()
                     self._open.commit()
+            except Exception as error:  # noqa: BLE001  (whatever the database says: the rows are in the table)
+                self.rollback()
+                self._log.warning(
+                    "The rows are in %s. The staging table %s could not be removed: drop it by hand when nobody reads "
+                    "it, and this task does not run. The database says: %s",
+                    self._plan.full_name,
+                    self._staging.table,
+                    message_of(error),
+                )
 
     def rollback(self) -> None:
         """Undo what was not committed."""

@@ -211,5 +211,13 @@ def test_seconds_since_1970_are_no_date_of_a_far_year(kind, seconds):
             copy_text([(kind, values)])
 
 
+@pytest.mark.parametrize("kind", [Kind.TIME_OF_DAY, Kind.ZONED_TIME_OF_DAY, Kind.TIME_OF_DAY_ARRAY])
+@pytest.mark.parametrize("seconds", [1430, 3600, 1430.5, Decimal("1430.25"), 0])
+def test_seconds_since_midnight_are_no_hours_and_minutes(kind, seconds):
+    with pytest.raises(EncodeError, match=rf"^{seconds} is a number, not a time of day: .* a function as rows="):
+        copy_text([(kind, [[seconds] if kind is Kind.TIME_OF_DAY_ARRAY else seconds])])
+    assert copy_text([(Kind.TIME_OF_DAY, ["1430"])]) == b"1430\n"  # which is ISO 8601
+
+
 def test_columns_stand_side_by_side():
     assert copy_text([(Kind.INTEGER, (1, 2)), (Kind.TEXT, ("a", None))]) == b"1\ta\n2\t\\N\n"

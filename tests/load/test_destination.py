@@ -49,6 +49,16 @@ def test_names_that_differ_only_in_case_are_found(database):
 
 
 @pytest.mark.parametrize(
+    "key",
+    ["id int UNIQUE DEFERRABLE", "id int, UNIQUE (id) DEFERRABLE INITIALLY DEFERRED", "id int, EXCLUDE (id WITH =)"],
+)
+def test_a_key_that_no_upsert_can_go_by_is_refused_before_the_first_request(postgresql, key):
+    postgresql.create(key)
+    with pytest.raises(ConfigurationError, match=r"no unique index .* DEFERRABLE constraint does not count\."):
+        postgresql.loader(load_mode="upsert", conflict_key="id")
+
+
+@pytest.mark.parametrize(
     ("plan", "words"),
     [
         ({"table": "nowhere"}, "destination_table='nowhere': there is no such table"),

@@ -13,6 +13,7 @@ from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, L
 from airflow_async_rest.core.job import Fetch
 from airflow_async_rest.core.keeping.row_sink import LoadState
 from airflow_async_rest.core.keeping.table import Table
+from airflow_async_rest.databases.dialects.postgresql.postgresql import PostgreSQL
 
 
 @pytest.fixture
@@ -177,6 +178,46 @@ def test_who_reads_a_staging_table_does_not_hold_up_the_rows(postgresql, postgre
         loader.commit({}, LoadState.DONE, 1)
     assert found == [(1, "a")]
     assert postgresql.staging_tables() == []
+
+
+@pytest.mark.parametrize("state", [LoadState.MERGED, LoadState.DONE])
+def test_who_goes_on_reading_a_staging_table_does_not_hold_up_the_task(
+    postgresql, postgres, monkeypatch, caplog, state
+):
+    monkeypatch.setattr(PostgreSQL, "before_drop", "SET LOCAL lock_timeout = '1ms'")
+    postgresql.create("id {int}, label {text}")
+    loader = begun(postgresql)
+    [staging] = postgresql.staging_tables()
+    loader.merge(first=True)
+    with postgres.open() as reader:
+        reader.execute(f"SELECT 1 FROM {SCHEMA}.{staging}")
+        loader.commit({}, state, 1)
+        assert postgresql.rows() == [(1, "a")]
+        assert postgresql.staging_tables() == [staging]
+        [warning] = [record.getMessage() for record in caplog.records]
+        assert f"The staging table {staging} could not be removed: drop it by hand" in warning
+        assert "lock timeout" in warning
+        again = postgresql.loader()
+        again.open()
+        with pytest.raises(StoppedError, match="lock timeout"):  # to be retried: it needs a new one
+            again.begin(resumed=False, staged=0)
+    begun(postgresql, [(2, "b")]).merge(first=True)
+
+
+def test_who_reads_what_an_abandoned_load_has_left_does_not_hold_up_another(postgresql, postgres, monkeypatch, caplog):
+    monkeypatch.setattr(PostgreSQL, "before_drop", "SET LOCAL lock_timeout = '1ms'")
+    postgresql.create("id {int}, label {text}")
+    begun(postgresql, run="abandoned").close()
+    [staging] = postgresql.staging_tables()
+    postgresql.execute("UPDATE async_rest_loads SET updated_at = '2020-01-01'", "SELECT 1 AS one")
+    loader = begun(postgresql)
+    with postgres.open() as reader:
+        reader.execute(f"SELECT 1 FROM {SCHEMA}.{staging}")
+        loader.clean_up()
+    assert "Could not remove the staging tables of abandoned loads" in caplog.text
+    assert loader.merge(first=True).loaded == 1
+    loader.clean_up()
+    assert staging not in postgresql.staging_tables()
 
 
 def test_two_loads_into_one_table_do_not_meet(table):

@@ -62,6 +62,12 @@ def test_a_list_of_requests_becomes_a_data_frame_and_a_list_of_what_failed(names
     ]
 
 
+def test_a_test_of_ones_own_passes(names, monkeypatch):
+    [code] = examples("docs/plain_tasks.md", "In a test of your own")
+    exec(code, names)
+    names["test_each_row_is_put_to_its_own_path"](monkeypatch)
+
+
 def test_dead_letters_are_read_put_into_a_frame_and_asked_for_once_more(names, api, capsys):
     from airflow.sdk.exceptions import AirflowException
 

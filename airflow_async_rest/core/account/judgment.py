@@ -104,7 +104,7 @@ def give_up_on_credentials(letter: DeadLetter, conn_id: str) -> None:
     if letter.status == HTTPStatus.UNAUTHORIZED:
         raise CredentialsError(
             f"the API answers 401: check login, password or token of connection {conn_id!r}, and its auth_type, or "
-            f"renew what has run out. It says: {said!r}"
+            f"renew what has run out. It says: {repr(said) if said else 'nothing'}"
         )
     if letter.reason == ProxyCredentialsError.reason:
         raise CredentialsError(
@@ -171,7 +171,7 @@ def judge(
     if hint := _hint(failures, totals.delivered + totals.broken_off):
         advice = f"{hint} {advice}"
     message = totals.last_messages.get(next(iter(failures))) if len(failures) == 1 else None
-    quoted = f" The last one: {message[:300]!r}" if message is not None else ""
+    quoted = f" The last one: {message[:300]!r}" if message else ""
     summary = f"{totals.failed} of {counted(totals.read, 'item')} failed{refused} ({reasons})"
     return FailuresError(
         f"{totals.failed} of {counted(totals.read, 'item')} failed{refused} ({reasons}); max_failures allows "

@@ -81,6 +81,8 @@ def redirect_advice(asked: URL, location: str, redaction: Redaction = _NO_SECRET
 def _change(asked: URL, target: URL) -> str:
     if (asked.host, asked.path) == (target.host, target.path) and (asked.scheme, target.scheme) == ("http", "https"):
         return "write https in the connection's Schema, or in its Host"
+    if _same_origin(asked, target) and asked.path == target.path:
+        return "that is the same path: where the API wants its cookies back, switch 'cookies' on in the connection"
     if _same_origin(asked, target) and asked.path.rstrip("/") == target.path.rstrip("/"):
         slash = "with" if target.path.endswith("/") else "without"
         return f"write the endpoint {slash} a slash at its end"

@@ -162,11 +162,11 @@ class JobLog:
         """Log a failed item, short; after a few for the same reason only their number goes on being logged."""
         if (count := self._nth("failed", letter.reason)) <= _FAILURES_PER_REASON:
             self._log.warning(
-                "Item %s failed: %s, %s: %s%s",
+                "Item %s failed: %s, %s%s%s",
                 visible(shown_key(letter.key)[:_MOST_OF_KEY]),
                 letter.reason,
                 _attempts(letter),
-                visible(letter.response_excerpt[:200]),
+                f": {visible(letter.response_excerpt[:200])}" if letter.response_excerpt else "",
                 _FURTHER if count == _FAILURES_PER_REASON else "",
             )
 
@@ -301,7 +301,8 @@ def _rows(report: Mapping[str, Any]) -> str:
     ignored = ", ".join(report["keys_ignored"])
     return "".join(
         (
-            f"; {counted(report['rows_loaded'], 'row')} loaded, {report['rows_refused']:,} refused by the database",
+            f"; {counted(report['rows_loaded'], 'row')} loaded",
+            f", {report['rows_refused']:,} refused by the database" if report["rows_refused"] else "",
             f", {report['rows_staged']} only staged" if report["rows_staged"] else "",
             f"; keys of the rows that are no columns of the table, and so not loaded: {ignored}" if ignored else "",
         )

@@ -301,6 +301,9 @@ class Dialect:
     # Before staging tables are dropped by the transaction that merges them; raises where others read one. Empty: they
     # are dropped by a separate transaction.
     lock_to_drop: ClassVar[str] = ""
+    # Bound how long a DROP waits, for others may read a staging table for ever. Empty: as long as the database lets it.
+    before_drop: ClassVar[str] = ""
+    after_drop: ClassVar[str] = ""
     # Whether it can wait; elsewhere it would end the transaction that needs it.
     is_indexed_late: ClassVar[bool] = False
     converters: ClassVar[Mapping[Kind, Callable[[Any], Any]]] = CONVERTERS

@@ -177,7 +177,11 @@ class Merging:
         check_hopeless(count, self._staging.count() - count, f"{column} is {outside}.")
         rows = self._staging.read(stranger, **binds)
         self._run(f"DELETE FROM {self._staging.table} WHERE {stranger}", binds)
-        return [RefusedRow(row.place, row.values, f"{column} is {row.values.get(column)}, {outside}") for row in rows]
+        found = [(row, row.values.get(column)) for row in rows]
+        return [
+            RefusedRow(row.place, row.values, f"{column} is {'NULL' if value is None else value}, {outside}")
+            for row, value in found
+        ]
 
     def _insert_all(self) -> list[RefusedRow]:
         if self._plan.mode == UPSERT:

@@ -11,6 +11,7 @@ from airflow_async_rest.core.keeping.row_sink import PlacedRow, RefusedRow, plac
 from airflow_async_rest.core.letters.lines import parse_exactly
 from airflow_async_rest.databases.dialects.dialect import Dialect
 from airflow_async_rest.databases.names import quoted
+from airflow_async_rest.databases.session import tell
 from airflow_async_rest.databases.values.columns import Column, Kind
 from airflow_async_rest.load.destination import Destination
 from airflow_async_rest.load.staging.column_sets import SETS, ColumnSets
@@ -162,10 +163,16 @@ class Staging:
         """Remove the table, if it is there.
 
         :param name: another load's.
+        :raises DBAPIError: when somebody goes on reading it.
         """
         known = [] if name else [_name_of(self._name, part.number) for part in self._parts]
-        for table in reversed(known or self._existing(name or self._name)):  # the first one says that there are others
+        tables = known or self._existing(name or self._name)
+        if tables:
+            tell(self._connection, self.dialect.before_drop)
+        for table in reversed(tables):  # the first one says that there are others
             self._execute(f"DROP TABLE {self.qualified(table)}")
+        if tables:
+            tell(self._connection, self.dialect.after_drop)
         if not name:
             self._set_parts([])
             self.most = 0

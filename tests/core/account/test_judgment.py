@@ -1,9 +1,10 @@
 import pytest
 from tables import every_row
 
-from airflow_async_rest.core.account.judgment import explain, is_whole, judge, keeps_changes
+from airflow_async_rest.core.account.judgment import explain, give_up_on_credentials, is_whole, judge, keeps_changes
 from airflow_async_rest.core.account.report import Commit, RowTotals, Totals
 from airflow_async_rest.core.errors import AuthenticationError, CredentialsError
+from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 
@@ -175,6 +176,15 @@ def test_a_row_that_the_database_refused_is_quoted():
     assert str(judge(totals, 0, RequestRetry(), "")).endswith(
         " The last one: 'value too long for type character varying(3)'"
     )
+
+
+def test_an_empty_answer_is_not_quoted(item_of):
+    totals = Totals()
+    totals.failed_again("http_500")
+    totals.last_messages["http_500"] = ""
+    assert str(judge(totals, 0, RequestRetry(), "file:///dead")).endswith("the dead letters in file:///dead")
+    with pytest.raises(CredentialsError, match=r"It says: nothing$"):
+        give_up_on_credentials(DeadLetter.of(item_of(0), "http_401", status=401, attempts=1), "search_api")
 
 
 @pytest.mark.parametrize(

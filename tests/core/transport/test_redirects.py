@@ -19,6 +19,8 @@ ASKED = "http://api.example.com/v1/items"
         ("/login?next=/v1/items", "the API wants a login"),
         ("http://[", "check the connection's Host and the endpoint"),
         ("http://api.example.com:80/v1/items/", "write the endpoint with a slash at its end"),
+        ("http://api.example.com/v1/items", "the same path: where the API wants its cookies back, switch 'cookies' on"),
+        ("/v1/items?page=1", "the same path"),
         ("http://api.example.com:80/v2", "write that path as the endpoint"),
         ("javascript:alert(1)", "check the connection's Host and the endpoint"),
     ],

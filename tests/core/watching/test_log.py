@@ -66,6 +66,11 @@ def test_a_reason_is_logged_a_few_times_and_then_only_counted(log, lines, letter
     assert lines.texts[3].startswith("WARNING Item 10 failed: timeout")
 
 
+def test_an_answer_without_a_word_leaves_no_colon(log, lines, letter):
+    log.failed(replace(letter(0), response_excerpt=""))
+    assert lines.texts == ["WARNING Item 0 failed: http_422, sent 2 times"]
+
+
 @pytest.mark.parametrize(
     ("fetch", "attempts", "said"), [(True, 4, "4 requests"), (True, 1, "sent once"), (False, 4, "sent 4 times")]
 )
@@ -221,7 +226,8 @@ LOADED = REPORT | {"rows_loaded": 1, "rows_refused": 0, "rows_staged": 0, "keys_
     [
         ({"requests": 1, "retries": 1}, "1 request (1 retry) in"),
         ({"requests": 2, "retries": 0}, "2 requests (0 retries) in"),
-        (LOADED, "; 1 row loaded, 0 refused by the database"),
+        (LOADED, "; 1 row loaded; keys of"),  # fetch has no database that refuses any
+        (LOADED | {"rows_refused": 2}, "; 1 row loaded, 2 refused by the database;"),
         (LOADED, "; keys of the rows that are no columns of the table, and so not loaded: id;"),
         (LOADED | {"rows_loaded": 2}, "; 2 rows loaded"),
     ],

@@ -94,7 +94,7 @@ def test_a_row_without_a_time_is_outside_of_every_window(database):
     database.create("id {int}, at {timestamp}")
     loaded = database.load([{"id": 1, "at": None}, {"id": 2}, {"id": 3, "at": "2026-11-01T00:00:00Z"}], **REPLACE)
     assert sorted(loaded.refused) == [0, 1]
-    assert "at is None, outside of the window" in loaded.refused[0]
+    assert "at is NULL, outside of the window" in loaded.refused[0]
 
 
 def test_rows_that_are_nearly_all_outside_of_the_window_end_the_load(database):

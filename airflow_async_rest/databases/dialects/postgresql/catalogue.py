@@ -47,7 +47,7 @@ _UNIQUE_KEYS = """
     FROM pg_catalog.pg_index AS i
     JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.relname = :name AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
+    WHERE c.relname = :name AND i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
         AND CASE WHEN CAST(:schema AS text) IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
             ELSE n.nspname = :schema END
 """

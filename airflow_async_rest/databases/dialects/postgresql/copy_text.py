@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, cast
 
 from orjson import OPT_NAIVE_UTC, JSONEncodeError, dumps
@@ -35,6 +36,7 @@ _NONE = type(None)
 _PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.BOOLEAN})
 _LOOK_AT_FLOATS = frozenset({Kind.INTEGER, Kind.TEXT})
 _MOMENTS = frozenset({Kind.AWARE_TIME, Kind.DATE})
+_TIMES_OF_DAY = frozenset({Kind.TIME_OF_DAY, Kind.ZONED_TIME_OF_DAY})
 _ELEMENTS = {
     Kind.ARRAY: Kind.OTHER,
     Kind.TEXT_ARRAY: Kind.TEXT,
@@ -104,6 +106,18 @@ def _moment(value: Any) -> str:
     return text_of(value)
 
 
+def _check_time_of_day(value: Any) -> None:
+    """Refuse numbers: the server takes 1430, which may count seconds from midnight, for half past two.
+
+    :raises EncodeError: then.
+    """
+    if isinstance(value, int | float | Decimal):
+        raise EncodeError(
+            f"{value} is a number, not a time of day: where it counts from midnight, a function as rows= can make a "
+            "time of it, as (datetime.min + timedelta(seconds=seconds)).time()"
+        )
+
+
 def _without_zone(text: str) -> str:
     """Refuse an offset, or a zone, which the server would drop. :raises EncodeError: then."""
     words = {word.lower() for word in _WORD.findall(text)}
@@ -154,6 +168,8 @@ def _text(kind: Kind, value: Any) -> str:
         return _moment(value)
     if kind in _ELEMENTS and isinstance(value, list | tuple):
         return array_text(value, _ELEMENTS[kind])
+    if kind in _TIMES_OF_DAY:
+        _check_time_of_day(value)
     if written := _BY_ZONE.get(kind):
         return written(cut_time(text_of(value)))
     if kind is Kind.BINARY and isinstance(binary(value), bytes | bytearray | memoryview):

@@ -107,6 +107,7 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
     # does of arrays, and of their numbers not all digits.
     read_as_text = frozenset(Kind) - {Kind.BOOLEAN, Kind.BINARY, Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TEXT_ARRAY}
     lock_to_drop = "LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE NOWAIT"
+    before_drop, after_drop = "SET LOCAL lock_timeout = '10s'", "SET LOCAL lock_timeout = DEFAULT"
     explains = True
     before_merge = "SET LOCAL synchronous_commit = on"
     check_deferred = "SET CONSTRAINTS ALL IMMEDIATE"
