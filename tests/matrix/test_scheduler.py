@@ -210,7 +210,7 @@ def test_the_tabs_are_used_in_a_browser(airflow, api):
         page.get_by_role("table", name="Dead letters").get_by_text(re.compile("no sensor has sent .*/700$")).wait_for()
         page.locator("[data-primary]:enabled").wait_for()
         page.get_by_role("button", name="Send the same requests again (2 items)").press("Enter")
-        page.get_by_role("alertdialog").get_by_role("button", name="Send 2 again").press("Enter")
+        page.get_by_role("alertdialog").get_by_role("button", name="Send 2 items again").press("Enter")
         page.get_by_text("2 delivered, 0 failed again.").wait_for()
         page.goto("/dags/looked_at/plugin/windows")
         page.locator(".cell[data-outcome=later]").wait_for()
