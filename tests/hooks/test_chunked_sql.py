@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import weakref
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from urllib.parse import unquote, urlsplit
@@ -275,6 +276,30 @@ def test_a_big_result_streams_instead_of_being_fetched_whole(postgresql):
     chunks = iter(ChunkedSqlHook("source_db").chunks("SELECT generate_series(1, 1000000000000) AS i", None, 10))
     assert [row["i"] for row in next(chunks)] == list(range(1, 11))
     chunks.close()
+
+
+class _Row(dict):
+    """A row that can be looked for once it is let go."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_a_chunk_is_let_go_before_the_next_one_is_read(sqlite, monkeypatch):
+    from airflow_async_rest.hooks import chunked_sql
+
+    there, named_rows = [], chunked_sql.named_rows
+
+    def weak_rows(names, rows):
+        assert [row() for row in there] == [None] * len(there)
+        made = [_Row(row) for row in named_rows(names, rows)]
+        there.extend(map(weakref.ref, made))
+        return made
+
+    monkeypatch.setattr(chunked_sql, "named_rows", weak_rows)
+    sql = "SELECT 1 AS id UNION ALL SELECT 2 UNION ALL SELECT 3"
+    chunks = iter(chunked_sql.ChunkedSqlHook("source_db").chunks(sql, chunk_size=1))
+    assert [next(chunks)[0]["id"] for _ in range(3)] == [1, 2, 3]
+    assert next(chunks, None) is None
 
 
 def test_a_connection_that_asks_for_dict_cursors_gives_the_same_rows(connect, postgres):

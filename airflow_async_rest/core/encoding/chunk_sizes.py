@@ -57,6 +57,7 @@ def iter_chunks(fetch: Callable[[int], tuple[Sequence[Row], int]], chunk_size: i
             held += size
             small = small + len(rows) if size <= _FETCH_BYTES else 0
             count = next_count(count, len(rows), size, small)
+            del rows  # before the next ones are read: they may be large
         if chunk:
             yield chunk
 
